@@ -1,0 +1,28 @@
+// The only part that knows threads.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "step.hpp"
+
+namespace pyadam {
+
+void set_num_threads(int threads);
+int get_num_threads();
+
+// The least number of elements worth a thread of its own; less work than two such shares stays on the caller.
+void set_min_share(std::size_t elements);
+std::size_t get_min_share();
+
+// "OpenMP 201511", or "std::thread" where the compiler has no OpenMP.
+std::string threading_layer();
+
+// Whether run() will use more than the calling thread for this many elements.
+bool is_parallel(std::size_t elements);
+
+// Updates all parameters as one piece of work. `tasks[i].first` counts the elements before task i.
+void run(const std::vector<Task>& tasks) noexcept;
+
+}  // namespace pyadam

@@ -1,0 +1,22 @@
+// What the rule headers share.
+//
+// Everything under rules/ and storage/ lives in an anonymous namespace: these headers are compiled once per ISA, and the
+// linker must never replace the code of one ISA by the copy of another.
+#pragma once
+
+#include <array>
+
+namespace {
+
+template <class... Name>
+constexpr std::array<const char*, sizeof...(Name)> names(Name... name) {
+  return {name...};
+}
+
+// As numpy.maximum: a NaN on either side wins.
+template <class T>
+T maximum(T a, T b) {
+  return (b > a || b != b) ? b : a;
+}
+
+}  // namespace

@@ -1,0 +1,22 @@
+"""The Adam family of optimizers for the CPU: one fused pass, in place, on NumPy arrays."""
+
+import os as _os
+
+from . import _core, _threads, reference
+from ._config import show_config
+from ._core import __version__, get_num_threads, set_num_threads
+from .adam import Adam, AdamW
+from .optimizer import Optimizer
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "__version__",
+    "get_num_threads",
+    "reference",
+    "set_num_threads",
+    "show_config",
+]
+
+_core.set_num_threads(_threads.default_num_threads(_os.environ, _threads.usable_cpus()))

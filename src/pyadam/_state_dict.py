@@ -1,0 +1,128 @@
+"""The state of an optimizer as a dict, in PyTorch's form, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from ._hyperparameters import check
+from ._param_group import ParamGroup
+
+# Keys of PyTorch's groups that say how PyTorch shall compute, or are its scheduler's own.
+_IGNORED = frozenset({"foreach", "fused", "capturable", "differentiable", "initial_lr"})
+
+
+def state_names(rule: str) -> tuple[str, ...]:
+    """Return the names of a rule's state arrays."""
+    return _core.RULES[rule][0]
+
+
+def export(
+    core: _core.BoundParameters, groups: Sequence[ParamGroup], rules: Sequence[str], paths: Sequence[str]
+) -> dict[str, Any]:
+    """Return copies of all that `restore` needs."""
+    state: dict[int, dict[str, Any]] = {}
+    param_groups = []
+    for group, rule in zip(groups, rules, strict=True):
+        indices = list(range(len(paths))[group.members])
+        for i in indices:
+            if core.steps[i] > 0:
+                buffers = (buffer.copy(order="K") for buffer in core.state(i))
+                state[i] = {"step": core.steps[i], **dict(zip(state_names(rule), buffers, strict=True))}
+        values = group.evaluated(core.step_count)
+        param_groups.append({**values, "params": indices, "param_names": [paths[i] for i in indices]})
+    return {"state": state, "param_groups": param_groups, "step_count": core.step_count, "rules": list(rules)}
+
+
+def restore(
+    core: _core.BoundParameters,
+    groups: Sequence[ParamGroup],
+    rules: Sequence[str],
+    paths: Sequence[str],
+    state_dict: Mapping[str, Any],
+) -> None:
+    """Check the whole of `state_dict`, then copy it in."""
+    given_groups = _entry(state_dict, "param_groups", (list, tuple), "state_dict")
+    given_state = _entry(state_dict, "state", Mapping, "state_dict")
+    _same("state_dict['rules']", list(state_dict.get("rules", rules)), list(rules))
+    _same("number of param_groups", len(given_groups), len(groups))
+
+    options = []
+    steps = [0] * len(paths)
+    buffers: list[tuple[NDArray[Any], ...] | None] = [None] * len(paths)
+    indices: set[Any] = set()
+    for g, (group, given, rule) in enumerate(zip(groups, given_groups, rules, strict=True)):
+        where = f"state_dict['param_groups'][{g}]"
+        members = _entry(given, "params", (list, tuple), where)
+        own = range(len(paths))[group.members]
+        _same(f"number of parameters of {where}", len(members), len(own))
+        _same(f"{where}['param_names']", list(given.get("param_names", paths[group.members])), paths[group.members])
+        options.append(_options(group, given, where))
+        for i, member in zip(own, members, strict=True):
+            indices.add(member)
+            if member in given_state:
+                steps[i], buffers[i] = _state(given_state[member], core.arrays[i], rule, paths[i])
+    unknown = set(given_state) - indices
+    if unknown:
+        raise ValueError(f"state_dict['state'] has entries of no parameter: {sorted(map(str, unknown))}")
+    step_count = _step(state_dict.get("step_count", max(steps)), "state_dict['step_count']")
+
+    core.restore(step_count, steps, buffers)
+    for group, new in zip(groups, options, strict=True):
+        group.replace_options(new)
+
+
+def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    options = group.options
+    for key in given.keys() - {"params", "param_names"} - _IGNORED:
+        if key not in options:
+            raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
+        value = check(key, given[key], f"{where}[{key!r}]")
+        if group.is_fixed(key):
+            _same(f"{where}[{key!r}]", value, options[key])
+        if not group.is_scheduled(key):
+            options[key] = value
+    return options
+
+
+def _state(
+    given: Mapping[str, Any], array: NDArray[Any], rule: str, path: str
+) -> tuple[int, tuple[NDArray[Any], ...]]:
+    names = state_names(rule)
+    if not isinstance(given, Mapping) or given.keys() != {"step", *names}:
+        found = list(given) if isinstance(given, Mapping) else type(given).__name__
+        raise ValueError(f"state of {path} must have {['step', *names]} for the rule {rule!r}, found {found}")
+    order = "C" if array.flags.c_contiguous else "F"
+    buffers = []
+    for name in names:
+        buffer = np.asarray(given[name])
+        found_kind, kind = (buffer.shape, buffer.dtype), (array.shape, array.dtype)
+        _same(f"{name} of {path}: shape and dtype", found_kind, kind)
+        buffers.append(np.require(buffer, requirements=[order, "A"]))
+    return _step(given["step"], f"step of {path}"), tuple(buffers)
+
+
+def _step(value: Any, name: str) -> int:
+    number = float(value)
+    if not (number >= 0 and number.is_integer()):
+        raise ValueError(f"{name} must be a whole number >= 0, found {value!r}")
+    return int(value)
+
+
+def _entry(mapping: Any, key: str, kind: Any, where: str) -> Any:
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{where} must be a dict, found {type(mapping).__name__}")
+    if key not in mapping:
+        raise ValueError(f"{where} has no {key!r}")
+    if not isinstance(mapping[key], kind):
+        raise TypeError(f"{where}[{key!r}] is of type {type(mapping[key]).__name__}")
+    return mapping[key]
+
+
+def _same(what: str, found: Any, expected: Any) -> None:
+    if found != expected:
+        raise ValueError(f"{what} must be {expected}, found {found}")

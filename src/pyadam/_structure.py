@@ -1,0 +1,100 @@
+"""The nesting of arrays that a user passes as params, and again as grads: lists, tuples, dicts, or one array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Leaf:
+    """One array."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def paths(self) -> list[str]:
+        return [self.path]
+
+    def flatten(self, tree: Any, root: str, out: list[Any]) -> None:
+        del root
+        out.append(tree)
+
+    def unflatten(self, leaves: Iterator[Any]) -> Any:
+        return next(leaves)
+
+
+class SequenceNode:
+    """A list or tuple."""
+
+    def __init__(self, path: str, kind: type, children: list[Node]) -> None:
+        self.path = path
+        self.kind = kind
+        self.children = children
+        self.is_flat = all(isinstance(child, Leaf) for child in children)
+
+    def paths(self) -> list[str]:
+        return [path for child in self.children for path in child.paths()]
+
+    def flatten(self, tree: Any, root: str, out: list[Any]) -> None:
+        if not isinstance(tree, (list, tuple)):
+            raise ValueError(
+                f"{root}{self.path} must be a list or tuple like params{self.path}, found {type(tree).__name__}"
+            )
+        if len(tree) != len(self.children):
+            raise ValueError(
+                f"{root}{self.path} must have {len(self.children)} entries like params{self.path}, found {len(tree)}"
+            )
+        if self.is_flat:
+            out.extend(tree)
+        else:
+            for child, branch in zip(self.children, tree, strict=True):
+                child.flatten(branch, root, out)
+
+    def unflatten(self, leaves: Iterator[Any]) -> Any:
+        items = [child.unflatten(leaves) for child in self.children]
+        is_namedtuple = issubclass(self.kind, tuple) and hasattr(self.kind, "_fields")
+        return self.kind(*items) if is_namedtuple else self.kind(items)
+
+
+class MappingNode:
+    """A dict, whose keys may come in any order."""
+
+    def __init__(self, path: str, children: dict[Any, Node]) -> None:
+        self.path = path
+        self.children = children
+
+    def paths(self) -> list[str]:
+        return [path for child in self.children.values() for path in child.paths()]
+
+    def flatten(self, tree: Any, root: str, out: list[Any]) -> None:
+        if not isinstance(tree, Mapping):
+            raise ValueError(f"{root}{self.path} must be a dict like params{self.path}, found {type(tree).__name__}")
+        if tree.keys() != self.children.keys():
+            missing = [repr(key) for key in self.children if key not in tree]
+            extra = [repr(key) for key in tree if key not in self.children]
+            found = [f"missing {', '.join(missing)}"] * bool(missing) + [f"extra {', '.join(extra)}"] * bool(extra)
+            raise ValueError(f"{root}{self.path} must have the keys of params{self.path}, found {' and '.join(found)}")
+        for key, child in self.children.items():
+            child.flatten(tree[key], root, out)
+
+    def unflatten(self, leaves: Iterator[Any]) -> Any:
+        return {key: child.unflatten(leaves) for key, child in self.children.items()}
+
+
+Node = Leaf | SequenceNode | MappingNode
+
+
+def structure_of(tree: Any, path: str = "") -> Node:
+    """Return the structure of `tree`, where `path` leads to it from params."""
+    if isinstance(tree, (list, tuple)):
+        return SequenceNode(path, type(tree), [structure_of(item, f"{path}[{i}]") for i, item in enumerate(tree)])
+    if isinstance(tree, Mapping):
+        return MappingNode(path, {key: structure_of(item, f"{path}[{key!r}]") for key, item in tree.items()})
+    return Leaf(path)
+
+
+def flatten(structure: Node, tree: Any, root: str) -> list[Any]:
+    """Return the leaves of `tree` in the order of `structure`; `root` names the tree in messages."""
+    leaves: list[Any] = []
+    structure.flatten(tree, root, leaves)
+    return leaves

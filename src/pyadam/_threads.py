@@ -1,0 +1,69 @@
+"""How many threads to use: the CPUs that this process may really use, unless the environment says otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def default_num_threads(environ: Mapping[str, str], usable_cpus: int) -> int:
+    """Return OMP_NUM_THREADS or else `usable_cpus`, but no more than PYADAM_NUM_THREADS."""
+    threads = usable_cpus
+    omp = environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list has a number per nesting level
+    if omp.isdecimal() and int(omp) > 0:
+        threads = int(omp)
+    cap = environ.get("PYADAM_NUM_THREADS", "").strip()
+    if cap:
+        if not cap.isdecimal() or int(cap) == 0:
+            raise ImportError(f"PYADAM_NUM_THREADS must be a whole number >= 1, found {cap!r}")
+        threads = min(threads, int(cap))
+    return threads
+
+
+def usable_cpus(root: Path = Path("/")) -> int:
+    """Return the number of CPUs in the affinity mask, or the cgroup's CPU quota, rounded up, if that is less."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota(root)
+    return affinity if quota is None else max(1, min(affinity, quota))
+
+
+def _cgroup_quota(root: Path) -> int | None:
+    """Return the least quota of this process's cgroups and their ancestors, in whole CPUs; None if unlimited."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    quotas = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            mounts, read = ["sys/fs/cgroup", "sys/fs/cgroup/unified"], _quota_v2
+        elif "cpu" in controllers.split(","):
+            mounts, read = [f"sys/fs/cgroup/{controllers}", "sys/fs/cgroup/cpu"], _quota_v1
+        else:
+            continue
+        for mount in mounts:
+            # In a container the path may be the host's, and the mount point this process's own cgroup.
+            for depth in range(len(parts := [part for part in path.split("/") if part]) + 1):
+                quota = read((root / mount).joinpath(*parts[:depth]))
+                if quota is not None:
+                    quotas.append(quota)
+    return min(quotas, default=None)
+
+
+def _quota_v2(folder: Path) -> int | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else -(-int(quota) // int(period))
+
+
+def _quota_v1(folder: Path) -> int | None:
+    try:
+        quota = int((folder / "cpu.cfs_quota_us").read_text())
+        period = int((folder / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return None if quota < 0 else -(-quota // period)

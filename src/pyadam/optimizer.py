@@ -1,0 +1,195 @@
+"""What all optimizers share: parameters, groups, the step and its state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import _core, _state_dict
+from ._hyperparameters import check_setting
+from ._param_group import ParamGroup
+from ._structure import Node, flatten, structure_of
+
+
+class Optimizer:
+    """Base of all optimizers: holds parameters, updates them in place and keeps their state.
+
+    A subclass passes its hyperparameters to ``__init__`` and implements `_rule` and `_scalars`.
+    """
+
+    #: Hyperparameters that cannot change after construction, since the layout of the state depends on them.
+    _fixed: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
+        defaults = {key: check_setting(key, value, key) for key, value in options.items()}
+        params = _materialised(params)
+        has_groups = _is_group_list(params)
+        trees, group_options = [], []
+        for i, group in enumerate(params if has_groups else [{"params": params}]):
+            for key in group.keys() - defaults.keys() - {"params"}:
+                known = ", ".join(defaults)
+                raise TypeError(f"params[{i}][{key!r}]: {type(self).__name__} has no option {key!r}; it has {known}")
+            trees.append(_materialised(group["params"]))
+            group_options.append({**defaults, **{key: group[key] for key in group if key != "params"}})
+        self._bind(trees, group_options, has_groups)
+
+    def _bind(self, trees: list[Any], group_options: list[dict[str, Any]], has_groups: bool) -> None:
+        self._lock = threading.RLock()
+        self._has_groups = has_groups
+        self._core = _core.BoundParameters()
+        self._structures: list[Node] = []
+        self.param_groups: list[ParamGroup] = []
+        for i, (tree, options) in enumerate(zip(trees, group_options, strict=True)):
+            structure = structure_of(tree, f"[{i}]['params']" if has_groups else "")
+            paths = [f"params{path}" for path in structure.paths()]
+            if not paths:
+                raise ValueError(f"params{structure.path} holds no arrays")
+            start = len(self._core.steps)
+            members = slice(start, start + len(paths))
+            group = ParamGroup(
+                options, fixed=self._fixed, scalars=self._scalars, index=i, core=self._core, members=members
+            )
+            self._core.add_group(self._rule(group), flatten(structure, tree, "params"), paths)
+            self._structures.append(structure)
+            self.param_groups.append(group)
+        self._plans = tuple(group.plan for group in self.param_groups)
+
+    @staticmethod
+    def _rule(options: Mapping[str, Any]) -> str:
+        """Return the name of the kernel's rule for a group of these options."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
+        """Return the rule's scalars, in the order of its C++ header, for the step `t` (from 1)."""
+        raise NotImplementedError
+
+    def step(self, grads: Any, *, params: Any = None) -> None:
+        """Update the parameters in place.
+
+        Everything is checked before anything is written: a step that raises has changed nothing.
+
+        Parameters
+        ----------
+        grads : same structure as params
+            Gradients of the parameters' shapes, of any floating dtype and memory layout; they are not written to. A
+            None in place of an array skips that parameter, whose step count and state stay as they are. With
+            parameter groups, a list with an entry per group.
+        params : same structure as params, optional
+            Arrays of the same shapes, dtypes and memory order, which replace the parameters from this step on.
+
+        Raises
+        ------
+        TypeError
+            If a gradient is not an array of a floating dtype.
+        ValueError
+            If a structure, shape or dtype does not fit, if a gradient shares memory with a parameter, or if a schedule
+            returns a value out of range.
+        """
+        with self._lock:
+            flat = self._flatten(grads, "grads")
+            new_arrays = None if params is None else self._flatten(params, "params")
+            for group in self.param_groups:
+                if group.has_schedules:
+                    group.advance(self._core.step_count)
+            self._core.step(flat, self._plans, new_arrays)
+
+    def _flatten(self, tree: Any, root: str) -> Any:
+        if not self._has_groups:
+            return flatten(self._structures[0], tree, root)
+        if not isinstance(tree, (list, tuple)) or len(tree) != len(self._structures):
+            found = f"{len(tree)} entries" if isinstance(tree, (list, tuple)) else type(tree).__name__
+            raise ValueError(f"{root} must be a list of {len(self._structures)} entries, one per group, found {found}")
+        branches = [branch["params"] if _is_group(branch) else branch for branch in tree]
+        return [
+            leaf
+            for structure, branch in zip(self._structures, branches, strict=True)
+            for leaf in flatten(structure, branch, root)
+        ]
+
+    @property
+    def params(self) -> Any:
+        """The parameters in the structure they were given in; with groups, a list with an entry per group."""
+        leaves = iter(self._core.arrays)
+        trees = [structure.unflatten(leaves) for structure in self._structures]
+        return trees if self._has_groups else trees[0]
+
+    @property
+    def step_count(self) -> int:
+        """Number of steps taken; schedules are functions of it. A parameter's own count leaves out skipped steps."""
+        return self._core.step_count
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of the state, in the form of PyTorch's.
+
+        Returns
+        -------
+        dict
+            ``"state"`` maps the index of a parameter that has taken a step to its ``"step"`` and its arrays
+            (``"exp_avg"``, ...). ``"param_groups"`` has the hyperparameters, with schedules as their values at the
+            next step, the indices under ``"params"`` and their paths under ``"param_names"``. ``"step_count"`` and
+            ``"rules"`` are pyadam's own.
+
+        Notes
+        -----
+        PyTorch returns its live tensors, which the next step changes. These arrays are copies.
+        """
+        with self._lock:
+            return _state_dict.export(self._core, self.param_groups, self._rules(), self._paths())
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a state that `state_dict`, or PyTorch's optimizer of the same name, returned.
+
+        A hyperparameter that is a schedule here stays one. All is checked first: if this raises, nothing has changed.
+
+        Raises
+        ------
+        TypeError
+            If an entry is of the wrong type.
+        ValueError
+            If groups, parameters, shapes, dtypes, rules or state names differ, or a hyperparameter is out of range.
+        """
+        with self._lock:
+            _state_dict.restore(self._core, self.param_groups, self._rules(), self._paths(), state_dict)
+
+    def _rules(self) -> list[str]:
+        return [self._rule(group) for group in self.param_groups]
+
+    def _paths(self) -> list[str]:
+        return [f"params{path}" for structure in self._structures for path in structure.paths()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            trees = self.params if self._has_groups else [self.params]
+            return {
+                "trees": trees,
+                "options": [group.options for group in self.param_groups],
+                "has_groups": self._has_groups,
+                "state_dict": self.state_dict(),
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._bind(state["trees"], state["options"], state["has_groups"])
+        self.load_state_dict(state["state_dict"])
+
+    def __repr__(self) -> str:
+        groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
+        return f"{type(self).__name__}({groups}\n)"
+
+
+def _materialised(params: Any) -> Any:
+    """Turn an iterator into a list; containers and arrays stay what they are."""
+    if isinstance(params, Iterable) and not isinstance(params, (np.ndarray, list, tuple, Mapping)):
+        return list(params)
+    return params
+
+
+def _is_group(value: Any) -> bool:
+    return isinstance(value, Mapping) and "params" in value
+
+
+def _is_group_list(params: Any) -> bool:
+    return isinstance(params, (list, tuple)) and len(params) > 0 and all(map(_is_group, params))
