@@ -37,8 +37,7 @@ class ParamGroup(MutableMapping[str, Any]):
         self._core = core
         self.members = members
         self._options = {key: check_setting(key, value, self._name(key)) for key, value in options.items()}
-        self._values = self._options
-        self._stages: tuple[float, float, float] | None = None
+        self._forget()
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":
@@ -73,8 +72,11 @@ class ParamGroup(MutableMapping[str, Any]):
         return f"param_groups[{self._index}][{key!r}]"
 
     def _forget(self) -> None:
-        self._values = self._options
-        self._stages = None
+        """Drop what was derived from the options; every step reads it, so it is not derived anew each time."""
+        self._values: Mapping[str, Any] = self._options
+        self._stages: tuple[float, float, float] | None = None
+        #: Whether a hyperparameter is a function of the step.
+        self.has_schedules = any(map(self.is_scheduled, self._options))
 
     def is_fixed(self, key: str) -> bool:
         """Whether the hyperparameter decides the layout of the state."""
@@ -83,11 +85,6 @@ class ParamGroup(MutableMapping[str, Any]):
     def is_scheduled(self, key: str) -> bool:
         """Whether the hyperparameter is a function of the step."""
         return is_schedule(key, self._options[key])
-
-    @property
-    def has_schedules(self) -> bool:
-        """Whether a hyperparameter is a function of the step."""
-        return any(is_schedule(key, value) for key, value in self._options.items())
 
     @property
     def options(self) -> dict[str, Any]:
@@ -108,9 +105,8 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def advance(self, step: int) -> None:
         """Use the hyperparameters of the 0-based `step`."""
-        if self.has_schedules:
-            self._values = self.evaluated(step)
-            self._stages = None
+        self._values = self.evaluated(step)
+        self._stages = None
 
     def plan(self, t: int) -> tuple[tuple[float, float, float], tuple[float, ...]]:
         """Return the kernel's numbers for the step `t` (from 1) of the group's parameters: stages, then the rule's."""
