@@ -1,13 +1,12 @@
 // The hot loop. CMake compiles this file once per ISA, each time with that ISA's flags and its name in PYADAM_ISA.
 //
-// All code is in an anonymous namespace and only the table is exported, so that the linker cannot hand one ISA's code to
-// another. Nothing here may fuse, reorder or approximate: see "The arithmetic" in CONTRIBUTING.md.
-#include "kernel_table.hpp"
-
+// All code is in an anonymous namespace and only the table is exported, so that the linker cannot hand one ISA's code
+// to another. Nothing here may fuse, reorder or approximate: see "The arithmetic" in CONTRIBUTING.md.
 #include <algorithm>
 #include <cstddef>
 #include <utility>
 
+#include "kernel_table.hpp"
 #include "rules/all.hpp"
 #include "storage/gradient.hpp"
 
@@ -50,10 +49,14 @@ template <class T>
 void prepare(T* tile, const Task& task, std::size_t begin, std::size_t n, T sign, T l2) {
   const T* p = static_cast<const T*>(task.param) + begin;
   switch (task.grad_dtype) {
-    case DType::float32: return prepare(tile, static_cast<const float*>(task.grad) + begin, p, n, sign, l2);
-    case DType::float64: return prepare(tile, static_cast<const double*>(task.grad) + begin, p, n, sign, l2);
-    case DType::float16: return prepare(tile, static_cast<const Float16*>(task.grad) + begin, p, n, sign, l2);
-    case DType::bfloat16: return prepare(tile, static_cast<const BFloat16*>(task.grad) + begin, p, n, sign, l2);
+    case DType::float32:
+      return prepare(tile, static_cast<const float*>(task.grad) + begin, p, n, sign, l2);
+    case DType::float64:
+      return prepare(tile, static_cast<const double*>(task.grad) + begin, p, n, sign, l2);
+    case DType::float16:
+      return prepare(tile, static_cast<const Float16*>(task.grad) + begin, p, n, sign, l2);
+    case DType::bfloat16:
+      return prepare(tile, static_cast<const BFloat16*>(task.grad) + begin, p, n, sign, l2);
   }
 }
 

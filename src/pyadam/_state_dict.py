@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,14 +89,12 @@ def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[st
     return options
 
 
-def _state(
-    given: Mapping[str, Any], array: NDArray[Any], rule: str, path: str
-) -> tuple[int, tuple[NDArray[Any], ...]]:
+def _state(given: Mapping[str, Any], array: NDArray[Any], rule: str, path: str) -> tuple[int, tuple[NDArray[Any], ...]]:
     names = state_names(rule)
     if not isinstance(given, Mapping) or given.keys() != {"step", *names}:
         found = list(given) if isinstance(given, Mapping) else type(given).__name__
         raise ValueError(f"state of {path} must have {['step', *names]} for the rule {rule!r}, found {found}")
-    order = "C" if array.flags.c_contiguous else "F"
+    order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
     buffers = []
     for name in names:
         buffer = np.asarray(given[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -15,9 +15,9 @@ class Leaf:
     def paths(self) -> list[str]:
         return [self.path]
 
-    def flatten(self, tree: Any, root: str, out: list[Any]) -> None:
+    def leaves(self, tree: Any, root: str) -> Sequence[Any]:
         del root
-        out.append(tree)
+        return (tree,)
 
     def unflatten(self, leaves: Iterator[Any]) -> Any:
         return next(leaves)
@@ -35,7 +35,7 @@ class SequenceNode:
     def paths(self) -> list[str]:
         return [path for child in self.children for path in child.paths()]
 
-    def flatten(self, tree: Any, root: str, out: list[Any]) -> None:
+    def leaves(self, tree: Any, root: str) -> Sequence[Any]:
         if not isinstance(tree, (list, tuple)):
             raise ValueError(
                 f"{root}{self.path} must be a list or tuple like params{self.path}, found {type(tree).__name__}"
@@ -45,10 +45,8 @@ class SequenceNode:
                 f"{root}{self.path} must have {len(self.children)} entries like params{self.path}, found {len(tree)}"
             )
         if self.is_flat:
-            out.extend(tree)
-        else:
-            for child, branch in zip(self.children, tree, strict=True):
-                child.flatten(branch, root, out)
+            return tree
+        return _joined(self.children, tree, root)
 
     def unflatten(self, leaves: Iterator[Any]) -> Any:
         items = [child.unflatten(leaves) for child in self.children]
@@ -66,7 +64,7 @@ class MappingNode:
     def paths(self) -> list[str]:
         return [path for child in self.children.values() for path in child.paths()]
 
-    def flatten(self, tree: Any, root: str, out: list[Any]) -> None:
+    def leaves(self, tree: Any, root: str) -> Sequence[Any]:
         if not isinstance(tree, Mapping):
             raise ValueError(f"{root}{self.path} must be a dict like params{self.path}, found {type(tree).__name__}")
         if tree.keys() != self.children.keys():
@@ -74,14 +72,40 @@ class MappingNode:
             extra = [repr(key) for key in tree if key not in self.children]
             found = [f"missing {', '.join(missing)}"] * bool(missing) + [f"extra {', '.join(extra)}"] * bool(extra)
             raise ValueError(f"{root}{self.path} must have the keys of params{self.path}, found {' and '.join(found)}")
-        for key, child in self.children.items():
-            child.flatten(tree[key], root, out)
+        return _joined(self.children.values(), [tree[key] for key in self.children], root)
 
     def unflatten(self, leaves: Iterator[Any]) -> Any:
         return {key: child.unflatten(leaves) for key, child in self.children.items()}
 
 
-Node = Leaf | SequenceNode | MappingNode
+class GroupListNode:
+    """A list of parameter groups. Gradients come as a list of the groups' structures, or of groups again."""
+
+    def __init__(self, children: list[Node]) -> None:
+        self.children = children
+
+    def paths(self) -> list[str]:
+        return [path for child in self.children for path in child.paths()]
+
+    def leaves(self, tree: Any, root: str) -> Sequence[Any]:
+        if not isinstance(tree, (list, tuple)) or len(tree) != len(self.children):
+            found = f"{len(tree)} entries" if isinstance(tree, (list, tuple)) else type(tree).__name__
+            raise ValueError(f"{root} must be a list of {len(self.children)} entries, one per group, found {found}")
+        return _joined(self.children, [branch["params"] if is_group(branch) else branch for branch in tree], root)
+
+    def unflatten(self, leaves: Iterator[Any]) -> Any:
+        return [child.unflatten(leaves) for child in self.children]
+
+
+Node = Leaf | SequenceNode | MappingNode | GroupListNode
+
+
+def _joined(children: Iterable[Node], branches: Iterable[Any], root: str) -> list[Any]:
+    return [
+        leaf
+        for child, branch in zip(children, branches, strict=True)
+        for leaf in ((branch,) if isinstance(child, Leaf) else child.leaves(branch, root))
+    ]
 
 
 def structure_of(tree: Any, path: str = "") -> Node:
@@ -93,8 +117,11 @@ def structure_of(tree: Any, path: str = "") -> Node:
     return Leaf(path)
 
 
-def flatten(structure: Node, tree: Any, root: str) -> list[Any]:
-    """Return the leaves of `tree` in the order of `structure`; `root` names the tree in messages."""
-    leaves: list[Any] = []
-    structure.flatten(tree, root, leaves)
-    return leaves
+def is_group(value: Any) -> bool:
+    """Whether `value` is a parameter group: a dict with its parameters under ``"params"``."""
+    return isinstance(value, Mapping) and "params" in value
+
+
+def is_group_list(value: Any) -> bool:
+    """Whether `value` is a list of parameter groups, not a structure of arrays."""
+    return isinstance(value, (list, tuple)) and len(value) > 0 and all(map(is_group, value))

@@ -11,7 +11,7 @@ import numpy as np
 from . import _core, _state_dict
 from ._hyperparameters import check_setting
 from ._param_group import ParamGroup
-from ._structure import Node, flatten, structure_of
+from ._structure import GroupListNode, is_group_list, structure_of
 
 
 class Optimizer:
@@ -26,7 +26,7 @@ class Optimizer:
     def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
         defaults = {key: check_setting(key, value, key) for key, value in options.items()}
         params = _materialised(params)
-        has_groups = _is_group_list(params)
+        has_groups = is_group_list(params)
         trees, group_options = [], []
         for i, group in enumerate(params if has_groups else [{"params": params}]):
             for key in group.keys() - defaults.keys() - {"params"}:
@@ -38,22 +38,21 @@ class Optimizer:
 
     def _bind(self, trees: list[Any], group_options: list[dict[str, Any]], has_groups: bool) -> None:
         self._lock = threading.RLock()
-        self._has_groups = has_groups
         self._core = _core.BoundParameters()
-        self._structures: list[Node] = []
+        self._has_groups = has_groups
+        structures = [structure_of(tree, f"[{i}]['params']" if has_groups else "") for i, tree in enumerate(trees)]
+        self._structure = GroupListNode(structures) if has_groups else structures[0]
         self.param_groups: list[ParamGroup] = []
-        for i, (tree, options) in enumerate(zip(trees, group_options, strict=True)):
-            structure = structure_of(tree, f"[{i}]['params']" if has_groups else "")
+        for i, (structure, tree, options) in enumerate(zip(structures, trees, group_options, strict=True)):
             paths = [f"params{path}" for path in structure.paths()]
             if not paths:
-                raise ValueError(f"params{structure.path} holds no arrays")
+                raise ValueError(f"params{f'[{i}]' if has_groups else ''} holds no arrays")
             start = len(self._core.steps)
             members = slice(start, start + len(paths))
             group = ParamGroup(
                 options, fixed=self._fixed, scalars=self._scalars, index=i, core=self._core, members=members
             )
-            self._core.add_group(self._rule(group), flatten(structure, tree, "params"), paths)
-            self._structures.append(structure)
+            self._core.add_group(self._rule(group), list(structure.leaves(tree, "params")), paths)
             self.param_groups.append(group)
         self._plans = tuple(group.plan for group in self.param_groups)
 
@@ -90,32 +89,17 @@ class Optimizer:
             returns a value out of range.
         """
         with self._lock:
-            flat = self._flatten(grads, "grads")
-            new_arrays = None if params is None else self._flatten(params, "params")
+            flat_grads = self._structure.leaves(grads, "grads")
+            new_arrays = None if params is None else self._structure.leaves(params, "params")
             for group in self.param_groups:
                 if group.has_schedules:
                     group.advance(self._core.step_count)
-            self._core.step(flat, self._plans, new_arrays)
-
-    def _flatten(self, tree: Any, root: str) -> Any:
-        if not self._has_groups:
-            return flatten(self._structures[0], tree, root)
-        if not isinstance(tree, (list, tuple)) or len(tree) != len(self._structures):
-            found = f"{len(tree)} entries" if isinstance(tree, (list, tuple)) else type(tree).__name__
-            raise ValueError(f"{root} must be a list of {len(self._structures)} entries, one per group, found {found}")
-        branches = [branch["params"] if _is_group(branch) else branch for branch in tree]
-        return [
-            leaf
-            for structure, branch in zip(self._structures, branches, strict=True)
-            for leaf in flatten(structure, branch, root)
-        ]
+            self._core.step(flat_grads, self._plans, new_arrays)
 
     @property
     def params(self) -> Any:
         """The parameters in the structure they were given in; with groups, a list with an entry per group."""
-        leaves = iter(self._core.arrays)
-        trees = [structure.unflatten(leaves) for structure in self._structures]
-        return trees if self._has_groups else trees[0]
+        return self._structure.unflatten(iter(self._core.arrays))
 
     @property
     def step_count(self) -> int:
@@ -159,7 +143,7 @@ class Optimizer:
         return [self._rule(group) for group in self.param_groups]
 
     def _paths(self) -> list[str]:
-        return [f"params{path}" for structure in self._structures for path in structure.paths()]
+        return [f"params{path}" for path in self._structure.paths()]
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
@@ -185,11 +169,3 @@ def _materialised(params: Any) -> Any:
     if isinstance(params, Iterable) and not isinstance(params, (np.ndarray, list, tuple, Mapping)):
         return list(params)
     return params
-
-
-def _is_group(value: Any) -> bool:
-    return isinstance(value, Mapping) and "params" in value
-
-
-def _is_group_list(params: Any) -> bool:
-    return isinstance(params, (list, tuple)) and len(params) > 0 and all(map(_is_group, params))

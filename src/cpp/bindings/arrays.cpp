@@ -92,8 +92,7 @@ std::pair<std::size_t, std::size_t> DisjointRanges::assign(std::vector<Owned> ra
   ranges.erase(
       std::remove_if(ranges.begin(), ranges.end(), [](const Owned& o) { return o.range.begin == o.range.end; }),
       ranges.end());
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Owned& a, const Owned& b) { return a.range.begin < b.range.begin; });
+  std::sort(ranges.begin(), ranges.end(), [](const Owned& a, const Owned& b) { return a.range.begin < b.range.begin; });
   for (std::size_t i = 1; i < ranges.size(); ++i) {
     if (ranges[i].range.begin < ranges[i - 1].range.end) {
       return std::minmax(ranges[i - 1].owner, ranges[i].owner);
@@ -134,8 +133,9 @@ ParameterView check_parameter(py::handle value, const std::string& name) {
   }
   const int flags = array.flags();
   if ((flags & (Flags::NPY_ARRAY_C_CONTIGUOUS_ | Flags::NPY_ARRAY_F_CONTIGUOUS_)) == 0) {
-    throw py::value_error(name + " must be contiguous in C or Fortran order, found shape " + shape_text(shape_of(array)) +
-                          " with strides " + shape_text({array.strides(), array.strides() + array.ndim()}));
+    throw py::value_error(name + " must be contiguous in C or Fortran order, found shape " +
+                          shape_text(shape_of(array)) + " with strides " +
+                          shape_text({array.strides(), array.strides() + array.ndim()}));
   }
   if ((flags & Flags::NPY_ARRAY_ALIGNED_) == 0) {
     throw py::value_error(name + " must be aligned to its elements, found its data at an address between them");

@@ -64,8 +64,8 @@ struct GradientView {
 };
 
 // Checks a gradient and returns how to read it. Where it cannot be read as it lies (another memory order, strides, a
-// dtype the kernel does not know), `gradient` is replaced by a copy that can. Throws TypeError or ValueError, naming the
-// parameter by its `path`.
+// dtype the kernel does not know), `gradient` is replaced by a copy that can. Throws TypeError or ValueError, naming
+// the parameter by its `path`.
 GradientView view_gradient(py::object& gradient, const ParameterView& parameter, const std::string& path);
 
 // The bytes between an array's first and last element, whatever its strides; none for a scalar.

@@ -57,8 +57,8 @@ Plan make_plan(const py::handle& function, std::size_t rule, std::int64_t t) {
 py::array array_over(const ParameterView& view, void* data, const py::handle& owner) {
   const bool is_double = view.dtype == DType::float64;
   const auto itemsize = static_cast<py::ssize_t>(is_double ? sizeof(double) : sizeof(float));
-  const auto strides = view.c_order ? py::detail::c_strides(view.shape, itemsize)
-                                    : py::detail::f_strides(view.shape, itemsize);
+  const auto strides =
+      view.c_order ? py::detail::c_strides(view.shape, itemsize) : py::detail::f_strides(view.shape, itemsize);
   return py::array(is_double ? py::dtype::of<double>() : py::dtype::of<float>(), view.shape, strides, data, owner);
 }
 
@@ -139,7 +139,8 @@ std::vector<BoundParameters::Slot> BoundParameters::rebound(const py::object& ne
                             shape_text(view.shape) + " of " + std::string(py::str(arrays[i].attr("dtype"))));
     }
     if (view.c_order != old.c_order || view.f_order != old.f_order) {
-      throw py::value_error(slots[i].path + " must keep its memory order, C or Fortran, since its state is in that order");
+      throw py::value_error(slots[i].path +
+                            " must keep its memory order, C or Fortran, since its state is in that order");
     }
     slots[i].array = arrays[i].cast<py::array>();
     slots[i].view = view;

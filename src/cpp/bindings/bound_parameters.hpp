@@ -24,8 +24,9 @@ class BoundParameters {
   void add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths);
 
   // Updates every parameter whose gradient is not None. `plans` holds a function per group: plan(t) returns
-  // ((gradient_sign, l2, decay), scalars) for the step t (from 1) of that group's parameters. `new_arrays`, if not None,
-  // replaces the parameters first. Everything is checked, and all Python code has run, before anything is written.
+  // ((gradient_sign, l2, decay), scalars) for the step t (from 1) of that group's parameters. `new_arrays`, if not
+  // None, replaces the parameters first. Everything is checked, and all Python code has run, before anything is
+  // written.
   void step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays);
 
   // Sets step counts and copies state in. `states[i]` has an array per state buffer, or is None for zeros.

@@ -1,7 +1,7 @@
 // What the rule headers share.
 //
-// Everything under rules/ and storage/ lives in an anonymous namespace: these headers are compiled once per ISA, and the
-// linker must never replace the code of one ISA by the copy of another.
+// Everything under rules/ and storage/ lives in an anonymous namespace: these headers are compiled once per ISA, and
+// the linker must never replace the code of one ISA by the copy of another.
 #pragma once
 
 #include <array>
