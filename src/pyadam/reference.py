@@ -43,7 +43,7 @@ def _staged(rule: Rule) -> Rule:
             g = T(-1.0 if maximize else 1.0) * g.astype(p.dtype)
             if decoupled_weight_decay:
                 p = p * T(1.0 - lr * weight_decay)
-            elif weight_decay != 0:
+            elif T(weight_decay) != 0:
                 g = g + T(weight_decay) * p
             return rule(p, g, *state_and_t, lr=lr, **options)
 

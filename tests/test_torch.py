@@ -1,0 +1,32 @@
+"""Agreement with torch.optim in float64: the mathematics is what the names promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rules import CASES, Case
+
+torch = pytest.importorskip("torch")
+
+TORCH_CASES = [case for case in CASES if case.torch]
+STEPS = 200
+
+
+@pytest.mark.parametrize("case", TORCH_CASES, ids=str)
+def test_the_same_as_torch_in_float64(case: Case) -> None:
+    rng = np.random.default_rng(0)
+    params = [rng.standard_normal(shape) for shape in [(7,), (3, 5), ()]]
+    tensors = [torch.tensor(p, requires_grad=True) for p in params]
+    ours = case.cls(params, **case.options)
+    theirs = getattr(torch.optim, case.torch)(tensors, **case.options)
+    for step in range(STEPS):
+        lr = ours.param_groups[0]["lr"] * (0.99 if step % 10 == 0 else 1.0)
+        ours.param_groups[0]["lr"] = theirs.param_groups[0]["lr"] = lr
+        # The second parameter misses some gradients, and must not age then.
+        grads = [rng.standard_normal(p.shape) if i != 1 or step % 3 else None for i, p in enumerate(params)]
+        ours.step(grads)
+        for tensor, g in zip(tensors, grads, strict=True):
+            tensor.grad = None if g is None else torch.tensor(g)
+        theirs.step()
+    for p, tensor in zip(params, tensors, strict=True):
+        np.testing.assert_allclose(p, tensor.detach().numpy(), rtol=1e-12, atol=1e-12)
