@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from pyadam import _core
+
 ROOT = Path(__file__).parents[1]
 
-# How each ISA writes its widest registers in the operands of an instruction.
-WIDEST = {"sse2": "%xmm", "avx2": "%ymm", "avx512": "%zmm", "neon": r"v\d+\.(4s|2d)", "sve": r"z\d+\.[sd]"}
+# How each ISA writes its widest registers in the operands of an instruction. Of SVE, GCC takes NEON's where it finds
+# them cheaper.
+NEON = r"v\d+\.(4s|2d)"
+WIDEST = {"sse2": "%xmm", "avx2": "%ymm", "avx512": "%zmm", "neon": NEON, "sve": rf"{NEON}|z\d+\.[sd]"}
 FUSED = re.compile(r"\b(vfn?m(add|sub)|fn?m(add|sub|la|ls|ad|sb)\b)")
 OPERATION = re.compile(r"^v?f?(mul|add|sub|div|sqrt)(?:([ps])[sd])?$")
 
@@ -48,10 +52,8 @@ class Build:
         rule = ""
         for line in run(f"{self.prefix}objdump", "-dC", "--no-show-raw-insn", path).splitlines():
             if header := re.match(r"[0-9a-f]+ <(.*)>:$", line):
-                name = re.search(
-                    r"(\w+<(?:float|double)>) const&|update(?:_states)?<\(anonymous namespace\)::(\w+<\w+>)", header[1]
-                )
-                rule = next(filter(None, name.groups()), "") if name else ""
+                name = re.search(r"<\(anonymous namespace\)::(\w+<(?:float|double)>)", header[1])
+                rule = name[1] if name else ""
             elif instruction := re.match(r"\s*[0-9a-f]+:\s+(\S+)\s*(.*)", line):
                 code[rule].append((instruction[1], instruction[2]))
         return code
@@ -94,7 +96,7 @@ def test_every_rule_is_vectorised_in_full_width(build: Build) -> None:
         if isa not in WIDEST:
             continue
         code = {rule: lines for rule, lines in build.instructions(path).items() if rule}
-        assert len(code) >= 4, "no functions of rules found"
+        assert len(code) == 2 * len(_core.RULES), f"rules found in the object: {sorted(code)}"
         for rule, lines in code.items():
             wide, all_kinds = set(), set()
             for mnemonic, operands in lines:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from rules import CASES, Case
@@ -10,6 +12,14 @@ torch = pytest.importorskip("torch")
 
 TORCH_CASES = [case for case in CASES if case.torch]
 STEPS = 200
+
+
+@pytest.fixture(autouse=True)
+def float64_scalars() -> Iterator[None]:
+    """Let torch keep its scalar state, such as NAdam's mu_product, in float64 too: it follows the default dtype."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("case", TORCH_CASES, ids=str)

@@ -4,6 +4,7 @@
 // to another. Nothing here may fuse, reorder or approximate: see "The arithmetic" in CONTRIBUTING.md.
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 #include "kernel_table.hpp"
@@ -17,6 +18,7 @@
 
 namespace {
 
+using pyadam::Bounds;
 using pyadam::DType;
 using pyadam::Plan;
 using pyadam::Task;
@@ -36,61 +38,159 @@ void sweep(const Rule& rule, T sign, T decay, std::size_t n, T* __restrict p, co
 
 // The gradient as the rule shall see it, for the cases that `sweep` cannot read straight from memory.
 template <class T, class Stored>
-void prepare(T* __restrict tile, const Stored* __restrict g, const T* __restrict p, std::size_t n, T sign, T l2) {
+void prepare(T* __restrict tile, const Stored* __restrict g, const T* __restrict p, std::size_t n, const Plan& plan) {
+  const T gradient_sign = static_cast<T>(plan.gradient_sign);
+  const T l2 = static_cast<T>(plan.l2);
+  const T l1 = static_cast<T>(plan.l1);
 #pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) tile[i] = sign * decode<T>(g[i]);
+  for (std::size_t i = 0; i < n; ++i) tile[i] = gradient_sign * decode<T>(g[i]);
   if (l2 != 0) {
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) tile[i] = tile[i] + l2 * p[i];
   }
+  if (l1 != 0) {
+#pragma omp simd
+    for (std::size_t i = 0; i < n; ++i) tile[i] = tile[i] + l1 * sign(p[i]);
+  }
 }
 
 template <class T>
-void prepare(T* tile, const Task& task, std::size_t begin, std::size_t n, T sign, T l2) {
+void prepare(T* tile, const Task& task, std::size_t begin, std::size_t n) {
   const T* p = static_cast<const T*>(task.param) + begin;
   switch (task.grad_dtype) {
     case DType::float32:
-      return prepare(tile, static_cast<const float*>(task.grad) + begin, p, n, sign, l2);
+      return prepare(tile, static_cast<const float*>(task.grad) + begin, p, n, *task.plan);
     case DType::float64:
-      return prepare(tile, static_cast<const double*>(task.grad) + begin, p, n, sign, l2);
+      return prepare(tile, static_cast<const double*>(task.grad) + begin, p, n, *task.plan);
     case DType::float16:
-      return prepare(tile, static_cast<const Float16*>(task.grad) + begin, p, n, sign, l2);
+      return prepare(tile, static_cast<const Float16*>(task.grad) + begin, p, n, *task.plan);
     case DType::bfloat16:
-      return prepare(tile, static_cast<const BFloat16*>(task.grad) + begin, p, n, sign, l2);
+      return prepare(tile, static_cast<const BFloat16*>(task.grad) + begin, p, n, *task.plan);
+  }
+}
+
+// Keeps the parameter in its box. A NaN stays one.
+template <class T>
+void clamp(T* __restrict p, std::size_t begin, std::size_t n, const Bounds& bounds) {
+  if (bounds.lower_array != nullptr) {
+    const T* lower = static_cast<const T*>(bounds.lower_array) + begin;
+    const T* upper = static_cast<const T*>(bounds.upper_array) + begin;
+#pragma omp simd
+    for (std::size_t i = 0; i < n; ++i) p[i] = p[i] < lower[i] ? lower[i] : (p[i] > upper[i] ? upper[i] : p[i]);
+  } else {
+    const T lower = static_cast<T>(bounds.lower);
+    const T upper = static_cast<T>(bounds.upper);
+#pragma omp simd
+    for (std::size_t i = 0; i < n; ++i) p[i] = p[i] < lower ? lower : (p[i] > upper ? upper : p[i]);
   }
 }
 
 // Rounds the plan's doubles once, in the order of the rule's members.
 template <class Rule, class T, std::size_t... I>
-Rule make_rule(const Plan& plan, std::index_sequence<I...>) {
-  return Rule{static_cast<T>(plan.scalars[I])...};
+Rule make_rule(const Task& task, std::index_sequence<I...>) {
+  constexpr std::size_t last = sizeof...(I) - 1;
+  return Rule{static_cast<T>(I == last ? task.plan->scalars[I] * task.trust_ratio : task.plan->scalars[I])...};
+}
+
+template <class Rule, class T>
+Rule make_rule(const Task& task) {
+  return make_rule<Rule, T>(task, std::make_index_sequence<Rule::scalar_names.size()>());
 }
 
 template <class Rule, class T, std::size_t... I>
 void update_states(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
   const Plan& plan = *task.plan;
-  const Rule rule = make_rule<Rule, T>(plan, std::make_index_sequence<Rule::scalar_names.size()>());
-  const T sign = static_cast<T>(plan.gradient_sign);
-  const T l2 = static_cast<T>(plan.l2);
+  const Rule rule = make_rule<Rule, T>(task);
   const T decay = static_cast<T>(plan.decay);
 
   constexpr DType native = sizeof(T) == sizeof(float) ? DType::float32 : DType::float64;
-  if (task.grad_dtype == native && l2 == 0) {
-    sweep(rule, sign, decay, end - begin, static_cast<T*>(task.param) + begin, static_cast<const T*>(task.grad) + begin,
-          static_cast<T*>(task.state[I]) + begin...);
-    return;
-  }
+  const bool is_direct = task.grad_dtype == native && plan.l2 == 0 && plan.l1 == 0;
+  const std::size_t step = is_direct && task.bounds == nullptr ? end - begin : tile_elements;
   alignas(64) T tile[tile_elements];
-  for (; begin < end; begin += tile_elements) {
-    const std::size_t n = std::min(tile_elements, end - begin);
-    prepare(tile, task, begin, n, sign, l2);
-    sweep(rule, T(1), decay, n, static_cast<T*>(task.param) + begin, tile, static_cast<T*>(task.state[I]) + begin...);
+  for (; begin < end; begin += step) {
+    const std::size_t n = std::min(step, end - begin);
+    T* p = static_cast<T*>(task.param) + begin;
+    if (is_direct) {
+      sweep(rule, static_cast<T>(plan.gradient_sign), decay, n, p, static_cast<const T*>(task.grad) + begin,
+            static_cast<T*>(task.state[I]) + begin...);
+    } else {
+      prepare(tile, task, begin, n);
+      sweep(rule, T(1), decay, n, p, tile, static_cast<T*>(task.state[I]) + begin...);
+    }
+    if (task.bounds != nullptr) clamp(p, begin, n, *task.bounds);
   }
 }
 
 template <class Rule, class T>
 void update(const Task& task, std::size_t begin, std::size_t end) noexcept {
   update_states<Rule, T>(task, begin, end, std::make_index_sequence<Rule::state_names.size()>());
+}
+
+// The sum of squares of a tile, in double. Sixteen lanes and the order in which they are added are part of the
+// contract, so that the vector width and the number of threads are not.
+template <class T>
+double sum_of_squares(const T* x, std::size_t n) {
+  constexpr std::size_t lanes = 16;
+  double sums[lanes] = {};
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+#pragma omp simd
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const double value = static_cast<double>(x[i + lane]);
+      sums[lane] = sums[lane] + value * value;
+    }
+  }
+  for (std::size_t lane = 0; i + lane < n; ++lane) {
+    const double value = static_cast<double>(x[i + lane]);
+    sums[lane] = sums[lane] + value * value;
+  }
+  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; ++lane) sums[lane] = sums[lane] + sums[lane + half];
+  }
+  return sums[0];
+}
+
+template <class Rule, class T, class... State>
+void advance(const Rule& rule, std::size_t n, const T* __restrict p, const T* __restrict g, T* __restrict direction,
+             State* __restrict... s) {
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) {
+    rule.advance(g[i], s[i]...);
+    direction[i] = rule.direction(p[i], s[i]...);
+  }
+}
+
+template <class Rule, class T, std::size_t... I>
+void measure_states(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
+  const Rule rule = make_rule<Rule, T>(task);
+  const T* p = static_cast<const T*>(task.param);
+  alignas(64) T g[tile_elements];
+  alignas(64) T direction[tile_elements];
+  for (; begin < end; begin += tile_elements) {
+    const std::size_t n = std::min(tile_elements, end - begin);
+    prepare(g, task, begin, n);
+    advance(rule, n, p + begin, g, direction, static_cast<T*>(task.state[I]) + begin...);
+    task.norms[begin / tile_elements] = {sum_of_squares(p + begin, n), sum_of_squares(direction, n)};
+  }
+}
+
+template <class Rule, class T>
+void measure(const Task& task, std::size_t begin, std::size_t end) noexcept {
+  measure_states<Rule, T>(task, begin, end, std::make_index_sequence<Rule::state_names.size()>());
+}
+
+template <class Rule, class = void>
+struct HasTwoPasses : std::false_type {};
+template <class Rule>
+struct HasTwoPasses<Rule, std::void_t<decltype(&Rule::direction)>> : std::true_type {};
+
+template <class Rule, class T>
+constexpr pyadam::Kernel kernel() {
+  if constexpr (HasTwoPasses<Rule>::value) {
+    return {measure<Rule, T>, update<Rule, T>};
+  } else {
+    return {nullptr, update<Rule, T>};
+  }
 }
 
 template <template <class> class Rule>
@@ -102,8 +202,8 @@ constexpr pyadam::RuleEntry entry() {
           Rule<float>::state_names.size(),
           Rule<float>::scalar_names.data(),
           Rule<float>::scalar_names.size(),
-          update<Rule<float>, float>,
-          update<Rule<double>, double>};
+          kernel<Rule<float>, float>(),
+          kernel<Rule<double>, double>()};
 }
 
 template <template <class> class... Rule>

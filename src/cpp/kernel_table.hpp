@@ -7,8 +7,14 @@
 
 namespace pyadam {
 
-// Updates elements [begin, end) of a parameter.
-using UpdateFunction = void (*)(const Task& task, std::size_t begin, std::size_t end) noexcept;
+// Works on elements [begin, end) of a parameter, where `begin` is at a tile border.
+using KernelFunction = void (*)(const Task& task, std::size_t begin, std::size_t end) noexcept;
+
+// A rule for one compute type.
+struct Kernel {
+  KernelFunction measure;  // the first of two passes: moves the state and writes the norms; null if there is but one
+  KernelFunction update;
+};
 
 struct RuleEntry {
   const char* name;
@@ -16,8 +22,8 @@ struct RuleEntry {
   std::size_t states;
   const char* const* scalar_names;
   std::size_t scalars;
-  UpdateFunction float32;
-  UpdateFunction float64;
+  Kernel float32;
+  Kernel float64;
 };
 
 struct KernelTable {

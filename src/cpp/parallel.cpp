@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "dispatch.hpp"
+#include "norms.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -36,9 +37,20 @@ int threads_for(std::size_t elements) {
   return static_cast<int>(std::min<std::size_t>(shares, static_cast<std::size_t>(num_threads)));
 }
 
-void update(const Task& task, std::size_t begin, std::size_t end) {
+const Kernel& kernel_of(const Task& task) {
   const RuleEntry& rule = active_kernels().rules[task.plan->rule];
-  (task.param_dtype == DType::float64 ? rule.float64 : rule.float32)(task, begin, end);
+  return task.param_dtype == DType::float64 ? rule.float64 : rule.float32;
+}
+
+enum class Pass { measure, update };
+
+void work_on(Pass pass, const Task& task, std::size_t begin, std::size_t end) {
+  const Kernel& kernel = kernel_of(task);
+  if (pass == Pass::update) {
+    kernel.update(task, begin, end);
+  } else if (kernel.measure != nullptr) {
+    kernel.measure(task, begin, end);
+  }
 }
 
 // A place in the work: an element of a task.
@@ -58,30 +70,46 @@ Cut cut_at(const std::vector<Task>& tasks, std::size_t index, std::size_t count)
   return {task, (position - tasks[task].first) / tile_elements * tile_elements};
 }
 
-void run_share(const std::vector<Task>& tasks, int index, int count) {
+void run_share(Pass pass, const std::vector<Task>& tasks, int index, int count) {
   const Cut begin = cut_at(tasks, static_cast<std::size_t>(index), static_cast<std::size_t>(count));
   const Cut end = cut_at(tasks, static_cast<std::size_t>(index) + 1, static_cast<std::size_t>(count));
   for (std::size_t i = begin.task; i < tasks.size() && i <= end.task; ++i) {
     const std::size_t first = i == begin.task ? begin.element : 0;
     const std::size_t last = i == end.task ? end.element : tasks[i].size;
-    if (first < last) update(tasks[i], first, last);
+    if (first < last) work_on(pass, tasks[i], first, last);
   }
 }
 
-void run_on_plain_threads(const std::vector<Task>& tasks, int count) {
+void run_on_plain_threads(Pass pass, const std::vector<Task>& tasks, int count) {
   std::vector<std::thread> threads;
   int started = 1;
   try {
     threads.reserve(static_cast<std::size_t>(count));
     for (; started < count; ++started) {
-      threads.emplace_back([&tasks, started, count] { run_share(tasks, started, count); });
+      threads.emplace_back([&tasks, pass, started, count] { run_share(pass, tasks, started, count); });
     }
   } catch (const std::exception&) {
     // No more threads or memory to be had: the caller does the shares that found none.
   }
-  run_share(tasks, 0, count);
-  for (int index = started; index < count; ++index) run_share(tasks, index, count);
+  run_share(pass, tasks, 0, count);
+  for (int index = started; index < count; ++index) run_share(pass, tasks, index, count);
   for (std::thread& thread : threads) thread.join();
+}
+
+void run_pass(Pass pass, const std::vector<Task>& tasks) {
+  const int threads = threads_for(elements_of(tasks));
+  if (threads == 1) {
+    for (const Task& task : tasks) work_on(pass, task, 0, task.size);
+    return;
+  }
+#if defined(_OPENMP)
+  if (openmp_usable) {
+#pragma omp parallel num_threads(threads)
+    run_share(pass, tasks, omp_get_thread_num(), omp_get_num_threads());
+    return;
+  }
+#endif
+  run_on_plain_threads(pass, tasks, threads);
 }
 
 }  // namespace
@@ -99,22 +127,16 @@ std::string threading_layer() {
 #endif
 }
 
-bool is_parallel(std::size_t elements) { return threads_for(elements) > 1; }
+bool has_two_passes(const Task& task) { return kernel_of(task).measure != nullptr; }
 
-void run(const std::vector<Task>& tasks) noexcept {
-  const int threads = threads_for(elements_of(tasks));
-  if (threads == 1) {
-    for (const Task& task : tasks) update(task, 0, task.size);
-    return;
+void run(std::vector<Task>& tasks) noexcept {
+  if (std::any_of(tasks.begin(), tasks.end(), has_two_passes)) {
+    run_pass(Pass::measure, tasks);
+    for (Task& task : tasks) {
+      if (has_two_passes(task)) task.trust_ratio = trust_ratio(task.norms, tiles(task.size));
+    }
   }
-#if defined(_OPENMP)
-  if (openmp_usable) {
-#pragma omp parallel num_threads(threads)
-    run_share(tasks, omp_get_thread_num(), omp_get_num_threads());
-    return;
-  }
-#endif
-  run_on_plain_threads(tasks, threads);
+  run_pass(Pass::update, tasks);
 }
 
 }  // namespace pyadam

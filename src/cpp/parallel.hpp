@@ -19,10 +19,10 @@ std::size_t get_min_share();
 // "OpenMP 201511", or "std::thread" where the compiler has no OpenMP.
 std::string threading_layer();
 
-// Whether run() will use more than the calling thread for this many elements.
-bool is_parallel(std::size_t elements);
+// Whether the task's rule needs norms of the whole parameter before it can update it.
+bool has_two_passes(const Task& task);
 
 // Updates all parameters as one piece of work. `tasks[i].first` counts the elements before task i.
-void run(const std::vector<Task>& tasks) noexcept;
+void run(std::vector<Task>& tasks) noexcept;
 
 }  // namespace pyadam

@@ -5,13 +5,31 @@ import os as _os
 from . import _core, _threads, reference
 from ._config import show_config
 from ._core import __version__, get_num_threads, set_num_threads
+from .adadelta import Adadelta
+from .adagrad import Adagrad
 from .adam import Adam, AdamW
+from .adamax import Adamax
+from .lamb import LAMB
+from .lion import Lion
+from .nadam import NAdam
 from .optimizer import Optimizer
+from .radam import RAdam
+from .rmsprop import RMSprop
+from .sgd import SGD
 
 __all__ = [
+    "LAMB",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
     "Optimizer",
+    "RAdam",
+    "RMSprop",
     "__version__",
     "get_num_threads",
     "reference",

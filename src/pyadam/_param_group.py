@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._hyperparameters import check, check_setting, is_schedule
+from ._hyperparameters import Bounds, check, check_setting, is_schedule
 
-Scalars = Callable[[Mapping[str, Any], int], tuple[float, ...]]
+if TYPE_CHECKING:
+    from .optimizer import Optimizer
+
+Options = Mapping[str, Any]
+Stages = tuple[float, float, float, float]
 
 
 class ParamGroup(MutableMapping[str, Any]):
     """A group's hyperparameters and, under ``"params"``, its arrays: what `Optimizer.param_groups` holds.
 
     Reads and writes like the dict of a PyTorch parameter group. A value is checked when it is set, so that the error
-    comes from the line that set it. Keys cannot be added or removed, and those that decide the layout of the state
-    cannot be changed.
+    comes from the line that set it. Keys cannot be added or removed, and what decides the layout of the state cannot be
+    changed.
     """
 
     def __init__(
         self,
-        options: Mapping[str, Any],
-        *,
-        fixed: frozenset[str],
-        scalars: Scalars,
+        cls: type[Optimizer],
+        options: Options,
         index: int,
         core: _core.BoundParameters,
-        members: slice,
+        arrays: list[NDArray[Any]],
+        paths: list[str],
     ) -> None:
+        self._cls = cls
         self._index = index
-        self._fixed = fixed
-        self._scalars = scalars
         self._core = core
-        self.members = members
         self._options = {key: check_setting(key, value, self._name(key)) for key, value in options.items()}
-        self._forget()
+        #: The name of the kernel's rule.
+        self.rule = cls._rule(self._options)
+        #: The paths of the parameters, and their places among those of all groups.
+        self.paths = paths
+        start = len(core.steps)
+        self.members = range(start, start + len(arrays))
+        initial = cls._initial_state(self._options)
+        core.add_group(self.rule, arrays, paths, [initial] * len(self.state_names))
+        self.set_options(self._options)
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":
-            return self._core.arrays[self.members]
+            return [self._core.arrays[i] for i in self.members]
         return self._options[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
         if key not in self._options:
             raise KeyError(f"{self._name(key)} cannot be set; what can is {', '.join(self._options)}")
-        checked = check_setting(key, value, self._name(key))
-        if key in self._fixed and checked != self._options[key]:
-            raise ValueError(f"{self._name(key)} is fixed at construction as {self._options[key]!r}, found {value!r}")
-        self._options[key] = checked
-        self._forget()
+        self.set_options({**self._options, key: check_setting(key, value, self._name(key))})
 
     def __delitem__(self, key: str) -> None:
         raise TypeError(f"{self._name(key)} cannot be removed")
@@ -64,37 +70,60 @@ class ParamGroup(MutableMapping[str, Any]):
         return 1 + len(self._options)
 
     def __repr__(self) -> str:
-        arrays: list[NDArray[Any]] = self["params"]
         shown = ", ".join(f"{key}={value!r}" for key, value in self._options.items())
-        return f"ParamGroup({len(arrays)} arrays, {shown})"
+        return f"ParamGroup({len(self.members)} arrays, {shown})"
 
     def _name(self, key: str) -> str:
         return f"param_groups[{self._index}][{key!r}]"
 
-    def _forget(self) -> None:
-        """Drop what was derived from the options; every step reads it, so it is not derived anew each time."""
-        self._values: Mapping[str, Any] = self._options
-        self._stages: tuple[float, float, float] | None = None
-        #: Whether a hyperparameter is a function of the step.
-        self.has_schedules = any(map(self.is_scheduled, self._options))
-
-    def is_fixed(self, key: str) -> bool:
-        """Whether the hyperparameter decides the layout of the state."""
-        return key in self._fixed
-
-    def is_scheduled(self, key: str) -> bool:
-        """Whether the hyperparameter is a function of the step."""
-        return is_schedule(key, self._options[key])
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The names of the rule's state arrays."""
+        return _core.RULES[self.rule][0]
 
     @property
     def options(self) -> dict[str, Any]:
         """The hyperparameters as they were set, schedules as functions."""
         return dict(self._options)
 
-    def replace_options(self, options: Mapping[str, Any]) -> None:
-        """Take hyperparameters that are checked already."""
+    def check_options(self, options: Options) -> list[tuple[Any, Any]]:
+        """Check what single hyperparameters cannot tell, and return the box of each parameter."""
+        for what, of in (("rule", self._cls._rule), ("initial state", self._cls._initial_state)):
+            if of(options) != of(self._options):
+                changed = ", ".join(self._name(key) for key in options if options[key] is not self._options[key])
+                raise ValueError(f"{changed} would change the {what}, which is fixed at construction")
+        return [self._box(options["bounds"], i) for i in self.members]
+
+    def set_options(self, options: Options) -> None:
+        """Take hyperparameters that are checked one by one."""
+        for i, (low, high) in zip(self.members, self.check_options(options), strict=True):
+            self._core.set_bounds(i, low, high)
         self._options = dict(options)
-        self._forget()
+        self._values: Options = self._options
+        self._stages: Stages | None = None
+        #: Whether a hyperparameter is a function of the step; kept, since every step asks.
+        self.has_schedules = any(map(self.is_scheduled, self._options))
+
+    def _box(self, bounds: Bounds | None, i: int) -> tuple[Any, Any]:
+        """Return the bounds of parameter `i` as the kernel takes them: numbers, or arrays that lie as it does."""
+        if bounds is None:
+            return None, None
+        if not any(isinstance(bound, np.ndarray) for bound in bounds):
+            return bounds
+        array = self._core.arrays[i]
+        for bound in bounds:
+            if isinstance(bound, np.ndarray) and bound.shape != array.shape:
+                path = self.paths[i - self.members.start]
+                raise ValueError(
+                    f"{self._name('bounds')} must have the shape {array.shape} of {path}, found {bound.shape}"
+                )
+        order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
+        low, high = (np.array(np.broadcast_to(bound, array.shape), array.dtype, order=order) for bound in bounds)
+        return low, high
+
+    def is_scheduled(self, key: str) -> bool:
+        """Whether the hyperparameter is a function of the step."""
+        return is_schedule(key, self._options[key])
 
     def evaluated(self, step: int) -> dict[str, Any]:
         """Return the hyperparameters with schedules evaluated at the 0-based `step`, and checked."""
@@ -108,14 +137,19 @@ class ParamGroup(MutableMapping[str, Any]):
         self._values = self.evaluated(step)
         self._stages = None
 
-    def plan(self, t: int) -> tuple[tuple[float, float, float], tuple[float, ...]]:
+    def plan(self, t: int) -> tuple[Stages, tuple[float, ...]]:
         """Return the kernel's numbers for the step `t` (from 1) of the group's parameters: stages, then the rule's."""
         values = self._values
         if self._stages is None:
-            weight_decay = values["weight_decay"]
-            sign = -1.0 if values["maximize"] else 1.0
-            if values["decoupled_weight_decay"]:
-                self._stages = (sign, 0.0, 1.0 - values["lr"] * weight_decay)
-            else:
-                self._stages = (sign, weight_decay, 1.0)
-        return self._stages, self._scalars(values, t)
+            l2, decay = self._cls._weight_decay(values)
+            self._stages = (-1.0 if values["maximize"] else 1.0, l2, values["l1"], decay)
+        return self._stages, self._cls._scalars(values, t)
+
+    @property
+    def counts_steps_in_torch(self) -> bool:
+        """Whether PyTorch's state of this rule has a step count."""
+        return self._cls._counts_steps_in_torch
+
+    def derived_state(self, t: int) -> dict[str, float]:
+        """Return what PyTorch keeps as state after `t` steps, and pyadam derives from them."""
+        return self._cls._derived_state(self._options, t)

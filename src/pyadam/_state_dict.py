@@ -16,56 +16,45 @@ from ._param_group import ParamGroup
 _IGNORED = frozenset({"foreach", "fused", "capturable", "differentiable", "initial_lr"})
 
 
-def state_names(rule: str) -> tuple[str, ...]:
-    """Return the names of a rule's state arrays."""
-    return _core.RULES[rule][0]
-
-
-def export(
-    core: _core.BoundParameters, groups: Sequence[ParamGroup], rules: Sequence[str], paths: Sequence[str]
-) -> dict[str, Any]:
+def export(core: _core.BoundParameters, groups: Sequence[ParamGroup]) -> dict[str, Any]:
     """Return copies of all that `restore` needs."""
     state: dict[int, dict[str, Any]] = {}
     param_groups = []
-    for group, rule in zip(groups, rules, strict=True):
-        indices = list(range(len(paths))[group.members])
-        for i in indices:
-            if core.steps[i] > 0:
-                buffers = (buffer.copy(order="K") for buffer in core.state(i))
-                state[i] = {"step": core.steps[i], **dict(zip(state_names(rule), buffers, strict=True))}
+    for group in groups:
+        for i in group.members:
+            if (step := core.steps[i]) > 0:
+                buffers = [buffer.copy(order="K") for buffer in core.state(i)]
+                state[i] = {"step": step, **dict(zip(group.state_names, buffers, strict=True))}
+                state[i].update(group.derived_state(step))
         values = group.evaluated(core.step_count)
-        param_groups.append({**values, "params": indices, "param_names": [paths[i] for i in indices]})
-    return {"state": state, "param_groups": param_groups, "step_count": core.step_count, "rules": list(rules)}
+        param_groups.append({**values, "params": list(group.members), "param_names": list(group.paths)})
+    rules = [group.rule for group in groups]
+    return {"state": state, "param_groups": param_groups, "step_count": core.step_count, "rules": rules}
 
 
-def restore(
-    core: _core.BoundParameters,
-    groups: Sequence[ParamGroup],
-    rules: Sequence[str],
-    paths: Sequence[str],
-    state_dict: Mapping[str, Any],
-) -> None:
+def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dict: Mapping[str, Any]) -> None:
     """Check the whole of `state_dict`, then copy it in."""
     given_groups = _entry(state_dict, "param_groups", (list, tuple), "state_dict")
     given_state = _entry(state_dict, "state", Mapping, "state_dict")
-    _same("state_dict['rules']", list(state_dict.get("rules", rules)), list(rules))
+    rules = [group.rule for group in groups]
+    _same("state_dict['rules']", list(state_dict.get("rules", rules)), rules)
     _same("number of param_groups", len(given_groups), len(groups))
 
+    arrays = core.arrays
     options = []
-    steps = [0] * len(paths)
-    buffers: list[tuple[NDArray[Any], ...] | None] = [None] * len(paths)
+    steps = [0] * len(arrays)
+    buffers: list[tuple[NDArray[Any], ...] | None] = [None] * len(arrays)
     indices: set[Any] = set()
-    for g, (group, given, rule) in enumerate(zip(groups, given_groups, rules, strict=True)):
+    for g, (group, given) in enumerate(zip(groups, given_groups, strict=True)):
         where = f"state_dict['param_groups'][{g}]"
         members = _entry(given, "params", (list, tuple), where)
-        own = range(len(paths))[group.members]
-        _same(f"number of parameters of {where}", len(members), len(own))
-        _same(f"{where}['param_names']", list(given.get("param_names", paths[group.members])), paths[group.members])
+        _same(f"number of parameters of {where}", len(members), len(group.members))
+        _same(f"{where}['param_names']", list(given.get("param_names", group.paths)), group.paths)
         options.append(_options(group, given, where))
-        for i, member in zip(own, members, strict=True):
+        for i, path, member in zip(group.members, group.paths, members, strict=True):
             indices.add(member)
             if member in given_state:
-                steps[i], buffers[i] = _state(given_state[member], core.arrays[i], rule, paths[i])
+                steps[i], buffers[i] = _state(given_state[member], arrays[i], group, path)
     unknown = set(given_state) - indices
     if unknown:
         raise ValueError(f"state_dict['state'] has entries of no parameter: {sorted(map(str, unknown))}")
@@ -73,7 +62,7 @@ def restore(
 
     core.restore(step_count, steps, buffers)
     for group, new in zip(groups, options, strict=True):
-        group.replace_options(new)
+        group.set_options(new)
 
 
 def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -82,26 +71,32 @@ def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[st
         if key not in options:
             raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
         value = check(key, given[key], f"{where}[{key!r}]")
-        if group.is_fixed(key):
-            _same(f"{where}[{key!r}]", value, options[key])
         if not group.is_scheduled(key):
             options[key] = value
+    group.check_options(options)
     return options
 
 
-def _state(given: Mapping[str, Any], array: NDArray[Any], rule: str, path: str) -> tuple[int, tuple[NDArray[Any], ...]]:
-    names = state_names(rule)
-    if not isinstance(given, Mapping) or given.keys() != {"step", *names}:
-        found = list(given) if isinstance(given, Mapping) else type(given).__name__
-        raise ValueError(f"state of {path} must have {['step', *names]} for the rule {rule!r}, found {found}")
+def _state(
+    given: Mapping[str, Any], array: NDArray[Any], group: ParamGroup, path: str
+) -> tuple[int, tuple[NDArray[Any], ...]]:
+    names = group.state_names
+    if not isinstance(given, Mapping):
+        raise TypeError(f"state of {path} must be a dict, found {type(given).__name__}")
+    entries = {key: value for key, value in given.items() if value is not None}
+    if not group.counts_steps_in_torch:
+        entries.setdefault("step", 1)
+    if entries.keys() - group.derived_state(1).keys() != {"step", *names}:
+        wanted = ["step", *names]
+        raise ValueError(f"state of {path} must have {wanted} for the rule {group.rule!r}, found {list(given)}")
     order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
     buffers = []
     for name in names:
-        buffer = np.asarray(given[name])
+        buffer = np.asarray(entries[name])
         found_kind, kind = (buffer.shape, buffer.dtype), (array.shape, array.dtype)
         _same(f"{name} of {path}: shape and dtype", found_kind, kind)
         buffers.append(np.require(buffer, requirements=[order, "A"]))
-    return _step(given["step"], f"step of {path}"), tuple(buffers)
+    return _step(entries["step"], f"step of {path}"), tuple(buffers)
 
 
 def _step(value: Any, name: str) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from .optimizer import Optimizer
+from .optimizer import CommonOptions, Optimizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Adam(Optimizer):
@@ -21,8 +24,7 @@ class Adam(Optimizer):
     Parameters
     ----------
     params : ndarray, or list, tuple or dict of params, or list of group dicts
-        Arrays of float32 or float64, contiguous in C or Fortran order, writeable, sharing no memory. A group is a
-        dict with its arrays under ``"params"`` and any of the hyperparameters below beside it.
+        As for every `Optimizer`.
     lr : float or function, default 1e-3
         Step size, >= 0.
     betas : (float, float) or function, default (0.9, 0.999)
@@ -33,15 +35,13 @@ class Adam(Optimizer):
         Coefficient of `p` added to the gradient, >= 0; with `decoupled_weight_decay`, see `AdamW`.
     amsgrad : bool, default False
         Divide by the root of the largest `v` so far (Reddi et al., 2018). Fixed at construction.
-    maximize : bool, default False
-        Climb along the gradient.
     decoupled_weight_decay : bool, default False
         Shrink `p` by ``1 - lr * weight_decay`` before the update, and leave the gradient alone.
     epsilon_hat : bool, default False
         Use the form of the paper's section 2,
         :math:`lr \sqrt{1-β_2^t} / (1-β_1^t) \cdot m_t / (\sqrt{v_t} + ε)`.
-
-    A hyperparameter that is not a flag may be a schedule: a function of the 0-based step.
+    **common
+        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
 
     Raises
     ------
@@ -75,8 +75,6 @@ class Adam(Optimizer):
     True
     """
 
-    _fixed: ClassVar[frozenset[str]] = frozenset({"amsgrad"})
-
     def __init__(
         self,
         params: Any,
@@ -86,9 +84,9 @@ class Adam(Optimizer):
         weight_decay: Any = 0.0,
         amsgrad: bool = False,
         *,
-        maximize: bool = False,
         decoupled_weight_decay: bool = False,
         epsilon_hat: bool = False,
+        **common: Unpack[CommonOptions],
     ) -> None:
         options = {
             "lr": lr,
@@ -96,11 +94,10 @@ class Adam(Optimizer):
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
-            "maximize": maximize,
             "decoupled_weight_decay": decoupled_weight_decay,
             "epsilon_hat": epsilon_hat,
         }
-        super().__init__(params, options)
+        super().__init__(params, options, common)
 
     @staticmethod
     def _rule(options: Mapping[str, Any]) -> str:
@@ -143,8 +140,6 @@ class AdamW(Adam):
     array([0.95, 0.95, 0.95])
     """
 
-    _fixed: ClassVar[frozenset[str]] = frozenset({"amsgrad", "decoupled_weight_decay"})
-
     def __init__(
         self,
         params: Any,
@@ -154,8 +149,8 @@ class AdamW(Adam):
         weight_decay: Any = 1e-2,
         amsgrad: bool = False,
         *,
-        maximize: bool = False,
         epsilon_hat: bool = False,
+        **common: Unpack[CommonOptions],
     ) -> None:
         super().__init__(
             params,
@@ -164,7 +159,7 @@ class AdamW(Adam):
             eps,
             weight_decay,
             amsgrad,
-            maximize=maximize,
             decoupled_weight_decay=True,
             epsilon_hat=epsilon_hat,
+            **common,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 
@@ -14,27 +14,61 @@ from ._param_group import ParamGroup
 from ._structure import GroupListNode, is_group_list, structure_of
 
 
+class CommonOptions(TypedDict, total=False):
+    """The keyword arguments that every class takes."""
+
+    maximize: bool
+    l1: Any
+    bounds: Any
+
+
+_COMMON: CommonOptions = {"maximize": False, "l1": 0.0, "bounds": None}
+
+
 class Optimizer:
     """Base of all optimizers: holds parameters, updates them in place and keeps their state.
 
-    A subclass passes its hyperparameters to ``__init__`` and implements `_rule` and `_scalars`.
+    Every class takes `params`, its own hyperparameters, and those named here.
+
+    Parameters
+    ----------
+    params : ndarray, or list, tuple or dict of params, or list of group dicts
+        Arrays of float32 or float64, contiguous in C or Fortran order, writeable, sharing no memory. A group is a
+        dict with its arrays under ``"params"`` and any hyperparameters beside it.
+    maximize : bool, default False
+        Climb along the gradient.
+    l1 : float or function, default 0.0
+        Coefficient of ``sign(p)`` added to the gradient, >= 0; ``sign(0)`` is 0.
+    bounds : (lo, hi) or None, default None
+        Box that `p` is kept in: after the update it is clamped. Each of the two is a number, an array of the
+        parameter's shape, or None; they are rounded to the parameter's dtype. NaN stays NaN.
+
+    Notes
+    -----
+    `weight_decay` is added to the gradient, times `p` (L2), or with ``decoupled_weight_decay=True`` shrinks `p` by
+    ``1 - lr * weight_decay`` before the update. A number may be a schedule: a function of the 0-based step.
     """
 
-    #: Hyperparameters that cannot change after construction, since the layout of the state depends on them.
-    _fixed: ClassVar[frozenset[str]] = frozenset()
+    _counts_steps_in_torch: ClassVar[bool] = True
 
-    def __init__(self, params: Any, options: Mapping[str, Any]) -> None:
-        defaults = {key: check_setting(key, value, key) for key, value in options.items()}
+    def __init__(self, params: Any, options: Mapping[str, Any], common: CommonOptions) -> None:
+        defaults = self._merged({**options, **_COMMON}, common, type(self).__name__)
+        defaults = {key: check_setting(key, value, key) for key, value in defaults.items()}
         params = _materialised(params)
         has_groups = is_group_list(params)
         trees, group_options = [], []
         for i, group in enumerate(params if has_groups else [{"params": params}]):
-            for key in group.keys() - defaults.keys() - {"params"}:
-                known = ", ".join(defaults)
-                raise TypeError(f"params[{i}][{key!r}]: {type(self).__name__} has no option {key!r}; it has {known}")
             trees.append(_materialised(group["params"]))
-            group_options.append({**defaults, **{key: group[key] for key in group if key != "params"}})
+            own = {key: group[key] for key in group if key != "params"}
+            group_options.append(self._merged(defaults, own, f"params[{i}]: {type(self).__name__}"))
         self._bind(trees, group_options, has_groups)
+
+    @staticmethod
+    def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
+        for key in own:
+            if key not in defaults:
+                raise TypeError(f"{name} has no option {key!r}; it has {', '.join(defaults)}")
+        return {**defaults, **own}
 
     def _bind(self, trees: list[Any], group_options: list[dict[str, Any]], has_groups: bool) -> None:
         self._lock = threading.RLock()
@@ -47,24 +81,40 @@ class Optimizer:
             paths = [f"params{path}" for path in structure.paths()]
             if not paths:
                 raise ValueError(f"params{f'[{i}]' if has_groups else ''} holds no arrays")
-            start = len(self._core.steps)
-            members = slice(start, start + len(paths))
-            group = ParamGroup(
-                options, fixed=self._fixed, scalars=self._scalars, index=i, core=self._core, members=members
-            )
-            self._core.add_group(self._rule(group), list(structure.leaves(tree, "params")), paths)
-            self.param_groups.append(group)
+            arrays = list(structure.leaves(tree, "params"))
+            self.param_groups.append(ParamGroup(type(self), options, i, self._core, arrays, paths))
         self._plans = tuple(group.plan for group in self.param_groups)
+
+    # What a subclass says of its rule; `options` are a group's hyperparameters.
 
     @staticmethod
     def _rule(options: Mapping[str, Any]) -> str:
-        """Return the name of the kernel's rule for a group of these options."""
+        """Return the name of the kernel's rule, or raise ValueError if options do not go together."""
         raise NotImplementedError
 
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
         """Return the rule's scalars, in the order of its C++ header, for the step `t` (from 1)."""
         raise NotImplementedError
+
+    @staticmethod
+    def _initial_state(options: Mapping[str, Any]) -> float:
+        """Return what the rule's state arrays hold before the first step."""
+        del options
+        return 0.0
+
+    @staticmethod
+    def _weight_decay(options: Mapping[str, Any]) -> tuple[float, float]:
+        """Return the coefficient of p in the gradient, and the factor of p before the update."""
+        if options["decoupled_weight_decay"]:
+            return 0.0, 1.0 - options["lr"] * options["weight_decay"]
+        return options["weight_decay"], 1.0
+
+    @staticmethod
+    def _derived_state(options: Mapping[str, Any], t: int) -> dict[str, float]:
+        """Return what PyTorch keeps as state after `t` steps, and pyadam derives from them."""
+        del options, t
+        return {}
 
     def step(self, grads: Any, *, params: Any = None) -> None:
         """Update the parameters in place.
@@ -122,7 +172,7 @@ class Optimizer:
         PyTorch returns its live tensors, which the next step changes. These arrays are copies.
         """
         with self._lock:
-            return _state_dict.export(self._core, self.param_groups, self._rules(), self._paths())
+            return _state_dict.export(self._core, self.param_groups)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state that `state_dict`, or PyTorch's optimizer of the same name, returned.
@@ -137,13 +187,7 @@ class Optimizer:
             If groups, parameters, shapes, dtypes, rules or state names differ, or a hyperparameter is out of range.
         """
         with self._lock:
-            _state_dict.restore(self._core, self.param_groups, self._rules(), self._paths(), state_dict)
-
-    def _rules(self) -> list[str]:
-        return [self._rule(group) for group in self.param_groups]
-
-    def _paths(self) -> list[str]:
-        return [f"params{path}" for path in self._structure.paths()]
+            _state_dict.restore(self._core, self.param_groups, state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:

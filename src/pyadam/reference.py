@@ -5,7 +5,8 @@ parameter and state; nothing is changed in place. The operations and their order
 ``src/cpp/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are formed
 in double precision and rounded once.
 
-Every function also takes ``lr``, ``weight_decay``, ``decoupled_weight_decay`` and ``maximize``, as the classes do.
+Every function also takes the hyperparameters ``lr``, ``weight_decay``, ``decoupled_weight_decay``, ``maximize``, ``l1``
+and ``bounds``, as the classes do; their defaults are the classes'.
 """
 
 from __future__ import annotations
@@ -21,7 +22,25 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Rule = Callable[..., tuple[Array, ...]]
 
-__all__ = ["adam", "amsgrad"]
+__all__ = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "amsgrad",
+    "lamb",
+    "lion",
+    "nadam",
+    "norm",
+    "radam",
+    "rmsprop",
+    "rmsprop_centered",
+    "rmsprop_centered_momentum",
+    "rmsprop_momentum",
+    "sgd",
+    "sgd_momentum",
+    "sgd_nesterov",
+]
 
 
 def _staged(rule: Rule) -> Rule:
@@ -32,20 +51,27 @@ def _staged(rule: Rule) -> Rule:
         p: Array,
         g: Array,
         *state_and_t: Any,
-        lr: float = 1e-3,
         weight_decay: float = 0.0,
-        maximize: bool = False,
         decoupled_weight_decay: bool = False,
+        maximize: bool = False,
+        l1: float = 0.0,
+        bounds: tuple[Any, Any] | None = None,
         **options: Any,
     ) -> tuple[Array, ...]:
         T = p.dtype.type
         with np.errstate(all="ignore"):
             g = T(-1.0 if maximize else 1.0) * g.astype(p.dtype)
             if decoupled_weight_decay:
-                p = p * T(1.0 - lr * weight_decay)
+                p = p * T(1.0 - options["lr"] * weight_decay)
             elif T(weight_decay) != 0:
                 g = g + T(weight_decay) * p
-            return rule(p, g, *state_and_t, lr=lr, **options)
+            if T(l1) != 0:
+                g = g + T(l1) * np.sign(p)
+            p, *state = rule(p, g, *state_and_t, **options)
+            if bounds is not None:
+                lower, upper = np.asarray(bounds[0], p.dtype), np.asarray(bounds[1], p.dtype)
+                p = np.where(p < lower, lower, np.where(p > upper, upper, p))
+        return p, *state
 
     return step
 
@@ -65,7 +91,7 @@ def adam(
     v: Array,
     t: int,
     *,
-    lr: float,
+    lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     epsilon_hat: bool = False,
@@ -88,7 +114,7 @@ def amsgrad(
     v_max: Array,
     t: int,
     *,
-    lr: float,
+    lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     epsilon_hat: bool = False,
@@ -101,3 +127,319 @@ def amsgrad(
     v_max = np.maximum(v_max, v)
     p = p - (T(step_size) * m) / (np.sqrt(v_max) * T(root_scale) + T(eps))
     return p, m, v, v_max
+
+
+@_staged
+def nadam(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    *,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    momentum_decay: float = 4e-3,
+) -> tuple[Array, Array, Array]:
+    """Return p, m and v after a step of `pyadam.NAdam` (Dozat, 2016)."""
+    T = p.dtype.type
+    momenta = [betas[0] * (1.0 - 0.5 * 0.96 ** (i * momentum_decay)) for i in range(1, t + 2)]
+    product = math.prod(momenta[:t])
+    lr_gradient = lr * (1.0 - momenta[t - 1]) / (1.0 - product)
+    lr_momentum = lr * momenta[t] / (1.0 - product * momenta[t])
+    root_scale = 1.0 / math.sqrt(1.0 - betas[1] ** t)
+    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
+    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    p = p - (T(lr_gradient) * g + T(lr_momentum) * m) / (np.sqrt(v) * T(root_scale) + T(eps))
+    return p, m, v
+
+
+@_staged
+def radam(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> tuple[Array, Array, Array]:
+    """Return p, m and v after a step of `pyadam.RAdam` (Liu et al., 2020)."""
+    T = p.dtype.type
+    bias2 = 1.0 - betas[1] ** t
+    rho_inf = 2.0 / (1.0 - betas[1]) - 1.0
+    rho = rho_inf - 2.0 * t * betas[1] ** t / bias2
+    step_size = lr / (1.0 - betas[0] ** t)
+    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
+    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    if rho > 5.0:
+        variance = (rho - 4.0) * (rho - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho)
+        step_size *= math.sqrt(variance) * math.sqrt(bias2)
+        p = p - (T(step_size) * m) / (np.sqrt(v) + T(eps))
+    else:
+        p = p - T(step_size) * m
+    return p, m, v
+
+
+@_staged
+def adamax(
+    p: Array,
+    g: Array,
+    m: Array,
+    u: Array,
+    t: int,
+    *,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+) -> tuple[Array, Array, Array]:
+    """Return p, m and u after a step of `pyadam.Adamax` (Kingma & Ba, 2015, algorithm 2)."""
+    T = p.dtype.type
+    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
+    u = np.maximum(T(betas[1]) * u, np.abs(g) + T(eps))
+    p = p - (T(lr / (1.0 - betas[0] ** t)) * m) / u
+    return p, m, u
+
+
+@_staged
+def adadelta(
+    p: Array, g: Array, v: Array, u: Array, t: int, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6
+) -> tuple[Array, Array, Array]:
+    """Return p, v and u after a step of `pyadam.Adadelta` (Zeiler, 2012)."""
+    del t
+    T = p.dtype.type
+    v = T(rho) * v + T(1.0 - rho) * (g * g)
+    delta = np.sqrt((u + T(eps)) / (v + T(eps))) * g
+    u = T(rho) * u + T(1.0 - rho) * (delta * delta)
+    p = p - T(lr) * delta
+    return p, v, u
+
+
+@_staged
+def adagrad(
+    p: Array, g: Array, s: Array, t: int, *, lr: float = 1e-2, lr_decay: float = 0.0, eps: float = 1e-10
+) -> tuple[Array, Array]:
+    """Return p and s after a step of `pyadam.Adagrad` (Duchi, Hazan & Singer, 2011)."""
+    T = p.dtype.type
+    s = s + g * g
+    p = p - (T(lr / (1.0 + (t - 1) * lr_decay)) * g) / (np.sqrt(s) + T(eps))
+    return p, s
+
+
+def _root(v: Array, eps: float, eps_inside_sqrt: bool) -> Array:
+    T = v.dtype.type
+    return np.asarray(np.sqrt(v + T(eps)) if eps_inside_sqrt else np.sqrt(v) + T(eps))
+
+
+@_staged
+def rmsprop(
+    p: Array,
+    g: Array,
+    v: Array,
+    t: int,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    eps_inside_sqrt: bool = False,
+) -> tuple[Array, Array]:
+    """Return p and v after a step of `pyadam.RMSprop` (Tieleman & Hinton, 2012)."""
+    del t
+    T = p.dtype.type
+    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
+    p = p - (T(lr) * g) / _root(v, eps, eps_inside_sqrt)
+    return p, v
+
+
+@_staged
+def rmsprop_momentum(
+    p: Array,
+    g: Array,
+    v: Array,
+    b: Array,
+    t: int,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    momentum: float,
+    eps_inside_sqrt: bool = False,
+    lr_in_momentum: bool = False,
+) -> tuple[Array, Array, Array]:
+    """Return p, v and b after a step of ``pyadam.RMSprop(momentum=...)``."""
+    del t
+    T = p.dtype.type
+    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
+    b = T(momentum) * b + (T(lr if lr_in_momentum else 1.0) * g) / _root(v, eps, eps_inside_sqrt)
+    p = p - T(1.0 if lr_in_momentum else lr) * b
+    return p, v, b
+
+
+@_staged
+def rmsprop_centered(
+    p: Array,
+    g: Array,
+    v: Array,
+    m: Array,
+    t: int,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    eps_inside_sqrt: bool = False,
+) -> tuple[Array, Array, Array]:
+    """Return p, v and m after a step of ``pyadam.RMSprop(centered=True)`` (Graves, 2013)."""
+    del t
+    T = p.dtype.type
+    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
+    m = T(alpha) * m + T(1.0 - alpha) * g
+    p = p - (T(lr) * g) / _root(v - m * m, eps, eps_inside_sqrt)
+    return p, v, m
+
+
+@_staged
+def rmsprop_centered_momentum(
+    p: Array,
+    g: Array,
+    v: Array,
+    b: Array,
+    m: Array,
+    t: int,
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    momentum: float,
+    eps_inside_sqrt: bool = False,
+    lr_in_momentum: bool = False,
+) -> tuple[Array, Array, Array, Array]:
+    """Return p, v, b and m after a step of ``pyadam.RMSprop(centered=True, momentum=...)``."""
+    del t
+    T = p.dtype.type
+    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
+    m = T(alpha) * m + T(1.0 - alpha) * g
+    b = T(momentum) * b + (T(lr if lr_in_momentum else 1.0) * g) / _root(v - m * m, eps, eps_inside_sqrt)
+    p = p - T(1.0 if lr_in_momentum else lr) * b
+    return p, v, b, m
+
+
+@_staged
+def sgd(p: Array, g: Array, t: int, *, lr: float = 1e-3) -> tuple[Array]:
+    """Return p after a step of `pyadam.SGD`."""
+    del t
+    return (p - p.dtype.type(lr) * g,)
+
+
+def _gradient_scale(t: int, lr: float, dampening: float, lr_in_momentum: bool) -> float:
+    undamped = 1.0 - dampening if t > 1 else 1.0
+    return undamped * lr if lr_in_momentum else undamped
+
+
+@_staged
+def sgd_momentum(
+    p: Array,
+    g: Array,
+    b: Array,
+    t: int,
+    *,
+    lr: float = 1e-3,
+    momentum: float,
+    dampening: float = 0.0,
+    lr_in_momentum: bool = False,
+) -> tuple[Array, Array]:
+    """Return p and b after a step of ``pyadam.SGD(momentum=...)`` (Polyak, 1964)."""
+    T = p.dtype.type
+    b = T(momentum) * b + T(_gradient_scale(t, lr, dampening, lr_in_momentum)) * g
+    p = p - T(1.0 if lr_in_momentum else lr) * b
+    return p, b
+
+
+@_staged
+def sgd_nesterov(
+    p: Array, g: Array, b: Array, t: int, *, lr: float = 1e-3, momentum: float, lr_in_momentum: bool = False
+) -> tuple[Array, Array]:
+    """Return p and b after a step of ``pyadam.SGD(momentum=..., nesterov=True)`` (Sutskever et al., 2013)."""
+    T = p.dtype.type
+    gradient_scale = T(_gradient_scale(t, lr, 0.0, lr_in_momentum))
+    b = T(momentum) * b + gradient_scale * g
+    p = p - T(1.0 if lr_in_momentum else lr) * (T(momentum) * b + gradient_scale * g)
+    return p, b
+
+
+@_staged
+def lion(
+    p: Array, g: Array, m: Array, t: int, *, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99)
+) -> tuple[Array, Array]:
+    """Return p and m after a step of `pyadam.Lion` (Chen et al., 2023)."""
+    del t
+    T = p.dtype.type
+    p = p - T(lr) * np.sign(T(betas[0]) * m + T(1.0 - betas[0]) * g)
+    m = T(betas[1]) * m + T(1.0 - betas[1]) * g
+    return p, m
+
+
+def norm(x: Array) -> float:
+    """Return the L2 norm of `x`, its elements taken in memory order, added in the kernel's order in double precision.
+
+    Tiles of 1024 elements are cut into 64 rows of 16 lanes; rows are added one after the other, then the lanes by
+    halves, and the tiles' sums as a binary tree of neighbours.
+    """
+    flat = x.ravel(order="K").astype(np.float64)
+    squares = np.zeros(-(-flat.size // 1024) * 1024)
+    squares[: flat.size] = flat * flat
+    rows = squares.reshape(-1, 64, 16)
+    sums = np.zeros((len(rows), 16))
+    for i in range(64):
+        sums = sums + rows[:, i]
+    while sums.shape[1] > 1:
+        half = sums.shape[1] // 2
+        sums = sums[:, :half] + sums[:, half:]
+    tiles = sums[:, 0]
+    while len(tiles) > 1:
+        odd = tiles[len(tiles) // 2 * 2 :]
+        tiles = np.concatenate([tiles[:-1:2] + tiles[1::2], odd])
+    return math.sqrt(tiles[0]) if len(tiles) else 0.0
+
+
+def lamb(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    **stages: Any,
+) -> tuple[Array, ...]:
+    """Return p, m and v after a step of `pyadam.LAMB` (You et al., 2020), whose weight decay is its own."""
+    return _lamb(p, g, m, v, t, lr=lr, betas=betas, eps=eps, decay=weight_decay, **stages)
+
+
+@_staged
+def _lamb(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    t: int,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    decay: float,
+) -> tuple[Array, Array, Array]:
+    T = p.dtype.type
+    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
+    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    mean_scale, root_scale = 1.0 / (1.0 - betas[0] ** t), 1.0 / math.sqrt(1.0 - betas[1] ** t)
+    direction = (T(mean_scale) * m) / (np.sqrt(v) * T(root_scale) + T(eps)) + T(decay) * p
+    p_norm, direction_norm = norm(p), norm(direction)
+    ratio = 1.0 if p_norm == 0 or direction_norm == 0 else p_norm / direction_norm
+    p = p - T(lr * ratio) * direction
+    return p, m, v

@@ -45,13 +45,24 @@ Plan make_plan(const py::handle& function, std::size_t rule, std::int64_t t) {
   }
   Plan plan{};
   plan.rule = rule;
-  std::array<double, 3> stages{};
+  std::array<double, 4> stages{};
   read_doubles(PyTuple_GET_ITEM(result.ptr(), 0), stages.data(), stages.size(), "stage factors");
   plan.gradient_sign = stages[0];
   plan.l2 = stages[1];
-  plan.decay = stages[2];
+  plan.l1 = stages[2];
+  plan.decay = stages[3];
   read_doubles(PyTuple_GET_ITEM(result.ptr(), 1), plan.scalars.data(), active_kernels().rules[rule].scalars, "scalars");
   return plan;
+}
+
+// The data of an array that must fit a parameter exactly: what the Python layer has prepared.
+const void* buffer_of(const py::handle& value, const ParameterView& parameter, const std::string& path) {
+  py::object array = py::reinterpret_borrow<py::object>(value);
+  const GradientView view = view_gradient(array, parameter, path);
+  if (!array.is(value) || view.dtype != parameter.dtype) {
+    throw std::invalid_argument("an array of the dtype and memory order of " + path + " is needed");
+  }
+  return view.data;
 }
 
 py::array array_over(const ParameterView& view, void* data, const py::handle& owner) {
@@ -82,32 +93,65 @@ class BoundParameters::Busy {
   BoundParameters& owner_;
 };
 
-void BoundParameters::add_group(const std::string& rule, const py::list& arrays,
-                                const std::vector<std::string>& paths) {
+void BoundParameters::add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths,
+                                const std::vector<double>& initial_state) {
   const Busy busy(*this);
-  Group group{rule_index(rule), 0, nullptr};
-  group.states = active_kernels().rules[group.rule].states;
+  Group group{rule_index(rule), initial_state, nullptr};
+  const std::size_t states = active_kernels().rules[group.rule].states;
+  if (initial_state.size() != states) throw std::invalid_argument("a number for each state buffer is needed");
 
   std::vector<Slot> slots = slots_;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     const ParameterView view = check_parameter(arrays[i], paths.at(i));
-    slots.push_back({arrays[i].cast<py::array>(), view, paths[i], groups_.size(), 0, {}});
-    bytes += group.states * padded_bytes(view);
+    slots.push_back({arrays[i].cast<py::array>(), view, paths[i], groups_.size()});
+    bytes += states * padded_bytes(view);
   }
   DisjointRanges ranges = ranges_of(slots);
 
   group.memory = std::make_shared<ZeroedMemory>(bytes);
   std::byte* next = group.memory->data();
+  groups_.push_back(group);
   for (std::size_t i = slots_.size(); i < slots.size(); ++i) {
-    for (std::size_t s = 0; s < group.states; ++s) {
+    for (std::size_t s = 0; s < states; ++s) {
       slots[i].state[s] = next;
       next += padded_bytes(slots[i].view);
     }
+    fill_initial(slots[i], false);
   }
-  groups_.push_back(group);
   slots_ = std::move(slots);
   ranges_ = std::move(ranges);
+}
+
+// Memory that is zero already is left untouched, for the threads that will use it.
+void BoundParameters::fill_initial(Slot& slot, bool also_zeros) const {
+  const std::vector<double>& values = groups_[slot.group].initial_state;
+  for (std::size_t s = 0; s < values.size(); ++s) {
+    if (values[s] == 0 && !also_zeros) continue;
+    if (slot.view.dtype == DType::float64) {
+      std::fill_n(static_cast<double*>(slot.state[s]), slot.view.size, values[s]);
+    } else {
+      std::fill_n(static_cast<float*>(slot.state[s]), slot.view.size, static_cast<float>(values[s]));
+    }
+  }
+}
+
+void BoundParameters::set_bounds(std::size_t index, const py::object& lower, const py::object& upper) {
+  const Busy busy(*this);
+  Slot& slot = slots_.at(index);
+  Bounds bounds{};
+  py::object arrays = py::none();
+  if (py::isinstance<py::array>(lower)) {
+    arrays = py::make_tuple(lower, upper);
+    bounds.lower_array = buffer_of(lower, slot.view, slot.path);
+    bounds.upper_array = buffer_of(upper, slot.view, slot.path);
+  } else if (!lower.is_none()) {
+    bounds.lower = lower.cast<double>();
+    bounds.upper = upper.cast<double>();
+  }
+  slot.is_bounded = !lower.is_none();
+  slot.bounds = bounds;
+  slot.bound_arrays = arrays;
 }
 
 DisjointRanges BoundParameters::ranges_of(const std::vector<Slot>& slots) const {
@@ -155,10 +199,12 @@ void BoundParameters::step(const py::object& grads, const py::tuple& plans, cons
   // From here on no user's code runs, so what is checked stays true until it is used.
   if (new_arrays.is_none()) {
     make_tasks(slots_, ranges_);
+    make_room_for_norms();
   } else {
     std::vector<Slot> slots = rebound(new_arrays);
     DisjointRanges ranges = ranges_of(slots);
     make_tasks(slots, ranges);
+    make_room_for_norms();
     slots_ = std::move(slots);
     ranges_ = std::move(ranges);
   }
@@ -216,8 +262,20 @@ void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointR
       }
     }
     tasks_.push_back({slot.view.data, grad.data, slot.state, slot.view.size, elements, slot.view.dtype, grad.dtype,
-                      &plans_[plan_of_slot_[i]]});
+                      &plans_[plan_of_slot_[i]], slot.is_bounded ? &slot.bounds : nullptr, nullptr, 1.0});
     elements += slot.view.size;
+  }
+}
+
+void BoundParameters::make_room_for_norms() {
+  std::size_t count = 0;
+  for (const Task& task : tasks_) count += has_two_passes(task) ? tiles(task.size) : 0;
+  norms_.resize(count);
+  Norms* next = norms_.data();
+  for (Task& task : tasks_) {
+    if (!has_two_passes(task)) continue;
+    task.norms = next;
+    next += tiles(task.size);
   }
 }
 
@@ -242,27 +300,22 @@ void BoundParameters::restore(std::int64_t step_count, const std::vector<std::in
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (states[i].is_none()) continue;
     const auto buffers = states[i].cast<py::tuple>();
-    if (buffers.size() != groups_[slots_[i].group].states) {
+    if (buffers.size() != groups_[slots_[i].group].initial_state.size()) {
       throw std::invalid_argument("restore takes an array per state buffer of " + slots_[i].path);
     }
     for (std::size_t s = 0; s < buffers.size(); ++s) {
-      py::object buffer = buffers[s];
-      const GradientView view = view_gradient(buffer, slots_[i].view, slots_[i].path);
-      if (!buffer.is(buffers[s]) || view.dtype != slots_[i].view.dtype) {
-        throw std::invalid_argument("restore takes arrays of the dtype and memory order of " + slots_[i].path);
-      }
-      sources[i][s] = view.data;
+      sources[i][s] = buffer_of(buffers[s], slots_[i].view, slots_[i].path);
     }
   }
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const MemoryRange range = slots_[i].view.range();
     slots_[i].step = steps[i];
-    for (std::size_t s = 0; s < groups_[slots_[i].group].states; ++s) {
-      if (sources[i][s] == nullptr) {
-        std::memset(slots_[i].state[s], 0, range.end - range.begin);
-      } else {
-        std::memmove(slots_[i].state[s], sources[i][s], range.end - range.begin);
-      }
+    if (states[i].is_none()) {
+      fill_initial(slots_[i], true);
+      continue;
+    }
+    for (std::size_t s = 0; s < groups_[slots_[i].group].initial_state.size(); ++s) {
+      std::memmove(slots_[i].state[s], sources[i][s], range.end - range.begin);
     }
   }
   step_count_ = step_count;
@@ -283,9 +336,10 @@ py::list BoundParameters::arrays() const {
 py::tuple BoundParameters::state(std::size_t index) const {
   const Slot& slot = slots_.at(index);
   const Group& group = groups_[slot.group];
-  py::tuple state(group.states);
+  const std::size_t count = group.initial_state.size();
+  py::tuple state(count);
   // The capsule shares ownership of the group's memory, so that an array may outlive the optimizer.
-  for (std::size_t s = 0; s < group.states; ++s) {
+  for (std::size_t s = 0; s < count; ++s) {
     const py::capsule owner(new std::shared_ptr<ZeroedMemory>(group.memory),
                             [](void* memory) { delete static_cast<std::shared_ptr<ZeroedMemory>*>(memory); });
     state[s] = array_over(slot.view, slot.state[s], owner);

@@ -75,7 +75,8 @@ PYBIND11_MODULE(_core, m) {
   using pyadam::BoundParameters;
   py::class_<BoundParameters>(m, "BoundParameters")
       .def(py::init<>())
-      .def("add_group", &BoundParameters::add_group, "rule"_a, "arrays"_a, "paths"_a)
+      .def("add_group", &BoundParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a)
+      .def("set_bounds", &BoundParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
       .def("step", &BoundParameters::step, "grads"_a, "plans"_a, "new_arrays"_a = py::none())
       .def("restore", &BoundParameters::restore, "step_count"_a, "steps"_a, "states"_a)
       .def("state", &BoundParameters::state, "index"_a)

@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-#include "names.hpp"
+#include "common.hpp"
 
 namespace {
 

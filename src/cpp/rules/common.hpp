@@ -19,4 +19,10 @@ T maximum(T a, T b) {
   return (b > a || b != b) ? b : a;
 }
 
+// As numpy.sign: 0 for either zero, NaN for NaN.
+template <class T>
+T sign(T x) {
+  return x > 0 ? T(1) : (x < 0 ? T(-1) : (x == 0 ? T(0) : x));
+}
+
 }  // namespace

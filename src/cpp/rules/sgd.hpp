@@ -1,0 +1,49 @@
+// Gradient descent: plain, with momentum (Polyak, 1964) and with Nesterov's momentum as Sutskever et al., ICML 2013.
+//
+// gradient_scale is 1 - dampening, or the step size where the buffer holds steps and not gradients.
+#pragma once
+
+#include "common.hpp"
+
+namespace {
+
+template <class T>
+struct SGD {
+  static constexpr const char* name = "sgd";
+  static constexpr std::array<const char*, 0> state_names{};
+  static constexpr auto scalar_names = names("lr");
+
+  T lr;
+
+  void operator()(T& p, T g) const { p = p - lr * g; }
+};
+
+template <class T>
+struct SGDMomentum {
+  static constexpr const char* name = "sgd_momentum";
+  static constexpr auto state_names = names("momentum_buffer");
+  static constexpr auto scalar_names = names("momentum", "gradient_scale", "lr");
+
+  T momentum, gradient_scale, lr;
+
+  void operator()(T& p, T g, T& buffer) const {
+    buffer = momentum * buffer + gradient_scale * g;
+    p = p - lr * buffer;
+  }
+};
+
+template <class T>
+struct SGDNesterov {
+  static constexpr const char* name = "sgd_nesterov";
+  static constexpr auto state_names = names("momentum_buffer");
+  static constexpr auto scalar_names = names("momentum", "gradient_scale", "lr");
+
+  T momentum, gradient_scale, lr;
+
+  void operator()(T& p, T g, T& buffer) const {
+    buffer = momentum * buffer + gradient_scale * g;
+    p = p - lr * (momentum * buffer + gradient_scale * g);
+  }
+};
+
+}  // namespace

@@ -1,0 +1,121 @@
+"""NAdam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .optimizer import CommonOptions, Optimizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class NAdam(Optimizer):
+    r"""NAdam: Adam with Nesterov's momentum (Dozat, 2016).
+
+    .. math::
+
+        μ_t &= β_1 (1 - \tfrac12 0.96^{tψ}), \quad M_t = \prod_{i=1}^t μ_i \\
+        m_t &= β_1 m_{t-1} + (1-β_1) g_t, \quad v_t = β_2 v_{t-1} + (1-β_2) g_t^2 \\
+        p_t &= p_{t-1} - lr \left( \frac{1-μ_t}{1-M_t} g_t + \frac{μ_{t+1}}{1-M_{t+1}} m_t \right)
+               \Big/ \left( \sqrt{v_t} / \sqrt{1-β_2^t} + ε \right)
+
+    Parameters
+    ----------
+    params : ndarray, or list, tuple or dict of params, or list of group dicts
+        As for every `Optimizer`.
+    lr : float or function, default 2e-3
+        Step size, >= 0.
+    betas : (float, float) or function, default (0.9, 0.999)
+        Decay rates of the averages `m` and `v`, in [0, 1).
+    eps : float or function, default 1e-8
+        Added to the denominator, >= 0.
+    weight_decay : float or function, default 0.0
+        Weight decay, >= 0: see `Optimizer`.
+    momentum_decay : float or function, default 4e-3
+        The exponent ψ of the momentum's warm-up, >= 0.
+    decoupled_weight_decay : bool, default False
+        How to decay weights: see `Optimizer`.
+    **common
+        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+
+    Notes
+    -----
+    PyTorch and quimb agree. Keras fixes ψ at 1 (``momentum_decay=1.0``) and uses the other form of epsilon. optax does
+    not warm the momentum up, which a large ψ such as 1e6 amounts to. `M` is derived from the step count and the present
+    `betas` and `momentum_decay`; PyTorch keeps it as state.
+
+    References
+    ----------
+    Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
+
+    Examples
+    --------
+    >>> import numpy as np, pyadam
+    >>> w = np.array([1.0, -2.0])
+    >>> opt = pyadam.NAdam(w, lr=0.1)
+    >>> for _ in range(100):
+    ...     opt.step(2 * w)  # the gradient of sum(w**2)
+    >>> bool(np.abs(w).max() < 0.05)
+    True
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 2e-3,
+        betas: Any = (0.9, 0.999),
+        eps: Any = 1e-8,
+        weight_decay: Any = 0.0,
+        momentum_decay: Any = 4e-3,
+        decoupled_weight_decay: bool = False,
+        **common: Unpack[CommonOptions],
+    ) -> None:
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, options, common)
+
+    @staticmethod
+    def _rule(options: Mapping[str, Any]) -> str:
+        del options
+        return "nadam"
+
+    @staticmethod
+    def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
+        (beta1, beta2), psi, lr = options["betas"], options["momentum_decay"], options["lr"]
+        product = _momentum_product(beta1, psi, t)
+        next_momentum = _momentum(beta1, psi, t + 1)
+        lr_gradient = lr * (1.0 - _momentum(beta1, psi, t)) / (1.0 - product)
+        lr_momentum = lr * next_momentum / (1.0 - product * next_momentum)
+        root_scale = 1.0 / math.sqrt(1.0 - beta2**t)
+        return beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_scale, options["eps"], lr_gradient, lr_momentum
+
+    @staticmethod
+    def _derived_state(options: Mapping[str, Any], t: int) -> dict[str, float]:
+        beta1, psi = options["betas"], options["momentum_decay"]
+        return {"mu_product": _momentum_product(beta1[0], psi, t)}
+
+
+def _momentum(beta1: float, psi: float, t: int) -> float:
+    return float(beta1 * (1.0 - 0.5 * 0.96 ** (t * psi)))
+
+
+_products: dict[tuple[float, float], list[float]] = {}
+
+
+def _momentum_product(beta1: float, psi: float, t: int) -> float:
+    """Return the product of the momenta of steps 1 to `t`, multiplied in that order; earlier products are kept."""
+    if len(_products) > 64 and (beta1, psi) not in _products:
+        _products.clear()
+    products = _products.setdefault((beta1, psi), [1.0])
+    while len(products) <= t:
+        products.append(products[-1] * _momentum(beta1, psi, len(products)))
+    return products[t]
