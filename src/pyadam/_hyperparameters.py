@@ -66,6 +66,8 @@ def _bounds(name: str, value: Any) -> Bounds | None:
     if not (isinstance(value, (tuple, list)) and len(value) == 2):
         raise TypeError(f"{name} must be a pair (lo, hi) or None, found {value!r}")
     low, high = _bound(f"{name}[0]", value[0], -math.inf), _bound(f"{name}[1]", value[1], math.inf)
+    if isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and low.shape != high.shape:
+        raise ValueError(f"{name} must be of one shape, found {low.shape} and {high.shape}")
     if np.any(low > high):
         raise ValueError(f"{name} must have lo <= hi, found {value!r}")
     return low, high
