@@ -21,7 +21,10 @@ def _number_in(low: float, high: float, what: str) -> Callable[[str, Any], float
     def check_number(name: str, value: Any) -> float:
         if not _is_number(value):
             raise TypeError(f"{name} must be a number {what}, found {value!r}")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
         if not (math.isfinite(number) and low <= number <= high):
             raise ValueError(f"{name} must be a finite number {what}, found {value!r}")
         return number
@@ -52,7 +55,7 @@ def _bound(name: str, value: Any, unbounded: float) -> float | NDArray[Any]:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
         if np.isnan(value).any():
             raise ValueError(f"{name} must not hold NaN")
-        return value
+        return value.copy()
     if not _is_number(value):
         raise TypeError(f"{name} must be a number, an array of the parameter's shape or None, found {value!r}")
     if math.isnan(value):

@@ -88,9 +88,13 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def check_options(self, options: Options) -> list[tuple[Any, Any]]:
         """Check what single hyperparameters cannot tell, and return the box of each parameter."""
+        changed = ", ".join(self._name(key) for key in options if options[key] is not self._options[key])
         for what, of in (("rule", self._cls._rule), ("initial state", self._cls._initial_state)):
-            if of(options) != of(self._options):
-                changed = ", ".join(self._name(key) for key in options if options[key] is not self._options[key])
+            try:
+                is_same = of(options) == of(self._options)
+            except ValueError as error:
+                raise ValueError(f"{changed}: {error}") from None
+            if not is_same:
                 raise ValueError(f"{changed} would change the {what}, which is fixed at construction")
         return [self._box(options["bounds"], i) for i in self.members]
 
@@ -99,6 +103,7 @@ class ParamGroup(MutableMapping[str, Any]):
         for i, (low, high) in zip(self.members, self.check_options(options), strict=True):
             self._core.set_bounds(i, low, high)
         self._options = dict(options)
+        #: The hyperparameters of the step in hand or of the last one; those of no step yet may be schedules.
         self._values: Options = self._options
         self._stages: Stages | None = None
         #: Whether a hyperparameter is a function of the step; kept, since every step asks.
@@ -150,6 +155,11 @@ class ParamGroup(MutableMapping[str, Any]):
         """Whether PyTorch's state of this rule has a step count."""
         return self._cls._counts_steps_in_torch
 
+    def last_values(self) -> Options:
+        """Return the hyperparameters of the last step, or of the next one if none was taken."""
+        is_raw = self.has_schedules and self._values is self._options
+        return self.evaluated(self._core.step_count) if is_raw else self._values
+
     def derived_state(self, t: int) -> dict[str, float]:
         """Return what PyTorch keeps as state after `t` steps, and pyadam derives from them."""
-        return self._cls._derived_state(self._options, t)
+        return self._cls._derived_state(self.last_values(), t)

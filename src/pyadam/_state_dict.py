@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -26,8 +28,9 @@ def export(core: _core.BoundParameters, groups: Sequence[ParamGroup]) -> dict[st
                 buffers = [buffer.copy(order="K") for buffer in core.state(i)]
                 state[i] = {"step": step, **dict(zip(group.state_names, buffers, strict=True))}
                 state[i].update(group.derived_state(step))
-        values = group.evaluated(core.step_count)
-        param_groups.append({**values, "params": list(group.members), "param_names": list(group.paths)})
+        param_groups.append(
+            {**deepcopy(dict(group.last_values())), "params": list(group.members), "param_names": list(group.paths)}
+        )
     rules = [group.rule for group in groups]
     return {"state": state, "param_groups": param_groups, "step_count": core.step_count, "rules": rules}
 
@@ -37,7 +40,9 @@ def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dic
     given_groups = _entry(state_dict, "param_groups", (list, tuple), "state_dict")
     given_state = _entry(state_dict, "state", Mapping, "state_dict")
     rules = [group.rule for group in groups]
-    _same("state_dict['rules']", list(state_dict.get("rules", rules)), rules)
+    is_own = "rules" in state_dict
+    if is_own:
+        _same("state_dict['rules']", list(state_dict["rules"]), rules)
     _same("number of param_groups", len(given_groups), len(groups))
 
     arrays = core.arrays
@@ -49,7 +54,10 @@ def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dic
         where = f"state_dict['param_groups'][{g}]"
         members = _entry(given, "params", (list, tuple), where)
         _same(f"number of parameters of {where}", len(members), len(group.members))
-        _same(f"{where}['param_names']", list(given.get("param_names", group.paths)), group.paths)
+        if is_own:  # PyTorch's names, where it has any, are not paths
+            _same(f"{where}['param_names']", list(given.get("param_names", group.paths)), group.paths)
+        if len(set(members) | indices) != len(members) + len(indices):
+            raise ValueError(f"{where}['params'] names a parameter twice, found {members}")
         options.append(_options(group, given, where))
         for i, path, member in zip(group.members, group.paths, members, strict=True):
             indices.add(member)
@@ -59,6 +67,8 @@ def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dic
     if unknown:
         raise ValueError(f"state_dict['state'] has entries of no parameter: {sorted(map(str, unknown))}")
     step_count = _step(state_dict.get("step_count", max(steps)), "state_dict['step_count']")
+    if step_count < max(steps):
+        raise ValueError(f"state_dict['step_count'] must be at least every step, found {step_count} and {max(steps)}")
 
     core.restore(step_count, steps, buffers)
     for group, new in zip(groups, options, strict=True):
@@ -92,6 +102,8 @@ def _state(
     order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
     buffers = []
     for name in names:
+        if isinstance(entries[name], np.ma.MaskedArray):
+            raise TypeError(f"{name} of {path} must be a plain array, found a masked one")
         buffer = np.asarray(entries[name])
         found_kind, kind = (buffer.shape, buffer.dtype), (array.shape, array.dtype)
         _same(f"{name} of {path}: shape and dtype", found_kind, kind)
@@ -100,10 +112,12 @@ def _state(
 
 
 def _step(value: Any, name: str) -> int:
-    number = float(value)
-    if not (number >= 0 and number.is_integer()):
-        raise ValueError(f"{name} must be a whole number >= 0, found {value!r}")
-    return int(value)
+    number = value if isinstance(value, int) else np.asarray(value)[()]  # PyTorch keeps a tensor
+    if isinstance(number, (bool, np.bool_)) or not isinstance(number, Real):
+        raise TypeError(f"{name} must be a whole number, found {value!r}")
+    if not (0 <= number < 2**63 and number == int(number)):
+        raise ValueError(f"{name} must be a whole number from 0 to 2**63 - 1, found {value!r}")
+    return int(number)
 
 
 def _entry(mapping: Any, key: str, kind: Any, where: str) -> Any:

@@ -36,6 +36,8 @@ def _cgroup_quota(root: Path) -> int | None:
         return None
     quotas = []
     for line in lines:
+        if line.count(":") < 2:
+            continue
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             mounts, read = ["sys/fs/cgroup", "sys/fs/cgroup/unified"], _quota_v2

@@ -163,3 +163,9 @@ class AdamW(Adam):
             epsilon_hat=epsilon_hat,
             **common,
         )
+
+    @staticmethod
+    def _rule(options: Mapping[str, Any]) -> str:
+        if not options["decoupled_weight_decay"]:
+            raise ValueError("AdamW has decoupled_weight_decay=True, which is fixed at construction; Adam has both")
+        return Adam._rule(options)

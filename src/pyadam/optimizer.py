@@ -72,6 +72,7 @@ class Optimizer:
 
     def _bind(self, trees: list[Any], group_options: list[dict[str, Any]], has_groups: bool) -> None:
         self._lock = threading.RLock()
+        self._is_advancing = False
         self._core = _core.BoundParameters()
         self._has_groups = has_groups
         structures = [structure_of(tree, f"[{i}]['params']" if has_groups else "") for i, tree in enumerate(trees)]
@@ -143,8 +144,18 @@ class Optimizer:
             new_arrays = None if params is None else self._structure.leaves(params, "params")
             for group in self.param_groups:
                 if group.has_schedules:
-                    group.advance(self._core.step_count)
+                    self._advance(group)
             self._core.step(flat_grads, self._plans, new_arrays)
+
+    def _advance(self, group: ParamGroup) -> None:
+        """Evaluate the group's schedules, which may not take a step themselves."""
+        if self._is_advancing:
+            raise RuntimeError("a step of this optimizer is already running: a schedule called step()")
+        self._is_advancing = True
+        try:
+            group.advance(self._core.step_count)
+        finally:
+            self._is_advancing = False
 
     @property
     def params(self) -> Any:
@@ -164,7 +175,7 @@ class Optimizer:
         dict
             ``"state"`` maps the index of a parameter that has taken a step to its ``"step"`` and its arrays
             (``"exp_avg"``, ...). ``"param_groups"`` has the hyperparameters, with schedules as their values at the
-            next step, the indices under ``"params"`` and their paths under ``"param_names"``. ``"step_count"`` and
+            last step, the indices under ``"params"`` and their paths under ``"param_names"``. ``"step_count"`` and
             ``"rules"`` are pyadam's own.
 
         Notes

@@ -11,6 +11,7 @@ and ``bounds``, as the classes do; their defaults are the classes'.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from functools import wraps
@@ -45,12 +46,14 @@ __all__ = [
 
 def _staged(rule: Rule) -> Rule:
     """Add what the kernel does around every rule, so that a rule is its mathematics alone."""
+    default_lr = inspect.signature(rule).parameters["lr"].default
 
     @wraps(rule)
     def step(
         p: Array,
         g: Array,
         *state_and_t: Any,
+        lr: float = default_lr,
         weight_decay: float = 0.0,
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
@@ -60,14 +63,15 @@ def _staged(rule: Rule) -> Rule:
     ) -> tuple[Array, ...]:
         T = p.dtype.type
         with np.errstate(all="ignore"):
-            g = T(-1.0 if maximize else 1.0) * g.astype(p.dtype)
+            # In p's memory order too, which is the order that norms are added in.
+            g = T(-1.0 if maximize else 1.0) * g.astype(p.dtype, order="C" if p.flags.c_contiguous else "F")
             if decoupled_weight_decay:
-                p = p * T(1.0 - options["lr"] * weight_decay)
+                p = p * T(1.0 - lr * weight_decay)
             elif T(weight_decay) != 0:
                 g = g + T(weight_decay) * p
             if T(l1) != 0:
                 g = g + T(l1) * np.sign(p)
-            p, *state = rule(p, g, *state_and_t, **options)
+            p, *state = rule(p, g, *state_and_t, lr=lr, **options)
             if bounds is not None:
                 lower, upper = np.asarray(bounds[0], p.dtype), np.asarray(bounds[1], p.dtype)
                 p = np.where(p < lower, lower, np.where(p > upper, upper, p))

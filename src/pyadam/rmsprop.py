@@ -42,7 +42,7 @@ class RMSprop(Optimizer):
     eps_inside_sqrt : bool, default False
         Add `eps` under the root.
     lr_in_momentum : bool, default False
-        Multiply `lr` into `b` when it is made, not when it is used. The two differ where `lr` changes.
+        Multiply `lr` into `b` when it is made, not when it is used: the two differ where `lr` changes. Needs momentum.
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
@@ -98,6 +98,8 @@ class RMSprop(Optimizer):
 
     @staticmethod
     def _rule(options: Mapping[str, Any]) -> str:
+        if options["lr_in_momentum"] and options["momentum"] == 0:
+            raise ValueError("lr_in_momentum=True needs a momentum > 0, found momentum=0")
         centered = "_centered" if options["centered"] else ""
         momentum = "_momentum" if options["momentum"] != 0 else ""
         return f"rmsprop{centered}{momentum}"
@@ -107,6 +109,5 @@ class RMSprop(Optimizer):
         del t
         alpha, eps, lr = options["alpha"], options["eps"], options["lr"]
         eps_inside, eps_outside = (eps, 0.0) if options["eps_inside_sqrt"] else (0.0, eps)
-        has_buffer = options["momentum"] != 0
-        lr_in_buffer, lr = (lr, 1.0) if options["lr_in_momentum"] and has_buffer else (1.0, lr)
+        lr_in_buffer, lr = (lr, 1.0) if options["lr_in_momentum"] else (1.0, lr)
         return alpha, 1.0 - alpha, eps_inside, eps_outside, options["momentum"], lr_in_buffer, lr

@@ -34,7 +34,7 @@ class SGD(Optimizer):
     nesterov : bool, default False
         Step from where the momentum leads; needs a momentum and no dampening. Fixed at construction.
     lr_in_momentum : bool, default False
-        Multiply `lr` into `b` when it is made, not when it is used. The two differ where `lr` changes.
+        Multiply `lr` into `b` when it is made, not when it is used: the two differ where `lr` changes. Needs momentum.
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
@@ -43,7 +43,8 @@ class SGD(Optimizer):
     Raises
     ------
     ValueError
-        If `nesterov` goes without momentum or with dampening, besides what `Optimizer` raises.
+        If `nesterov` or `lr_in_momentum` goes without momentum, or `nesterov` with dampening, besides what every
+        `Optimizer` raises.
 
     Notes
     -----
@@ -94,6 +95,8 @@ class SGD(Optimizer):
 
     @staticmethod
     def _rule(options: Mapping[str, Any]) -> str:
+        if options["lr_in_momentum"] and options["momentum"] == 0:
+            raise ValueError("lr_in_momentum=True needs a momentum > 0, found momentum=0")
         if options["nesterov"]:
             if options["momentum"] == 0 or options["dampening"] != 0:
                 found = f"momentum={options['momentum']!r} and dampening={options['dampening']!r}"
@@ -104,7 +107,5 @@ class SGD(Optimizer):
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
         momentum, lr = options["momentum"], options["lr"]
-        if not (options["nesterov"] or momentum):
-            return (lr,)
         gradient_scale = 1.0 - options["dampening"] if t > 1 else 1.0
         return (momentum, gradient_scale * lr, 1.0) if options["lr_in_momentum"] else (momentum, gradient_scale, lr)

@@ -150,7 +150,7 @@ ParameterView check_parameter(py::handle value, const std::string& name) {
 
 bool is_unchanged(py::handle array, const ParameterView& view) {
   const auto* a = proxy(array);
-  return a->data == view.data && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0;
+  return a->data == view.data && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0 && same_shape(array, view.shape);
 }
 
 GradientView view_gradient(py::object& gradient, const ParameterView& parameter, const std::string& path) {
@@ -160,7 +160,7 @@ GradientView view_gradient(py::object& gradient, const ParameterView& parameter,
   const std::string name = "gradient of " + path;
   const py::module_ numpy = py::module_::import("numpy");
   // What NumPy returns for a sum over everything is a scalar: it fits a parameter of shape ().
-  if (PyFloat_Check(gradient.ptr()) || py::isinstance(gradient, numpy.attr("floating"))) {
+  if (PyFloat_Check(gradient.ptr()) || py::isinstance(gradient, numpy.attr("generic"))) {
     gradient = numpy.attr("asarray")(gradient);
   }
   if (!is_array(gradient)) {

@@ -1,6 +1,7 @@
 // RMSprop: Tieleman & Hinton, Coursera lecture 6.5, 2012. Centered: Graves, arXiv 1308.0850, 2013.
 //
-// One of eps_inside and eps_outside is 0, which adds nothing. Likewise lr_in_buffer or lr is 1.
+// One of eps_inside and eps_outside is 0, which adds nothing; likewise lr_in_buffer or lr is 1. All four take the same
+// scalars, so that a momentum that is scheduled may be 0 at some steps.
 #pragma once
 
 #include <cmath>

@@ -1,6 +1,7 @@
 // Gradient descent: plain, with momentum (Polyak, 1964) and with Nesterov's momentum as Sutskever et al., ICML 2013.
 //
-// gradient_scale is 1 - dampening, or the step size where the buffer holds steps and not gradients.
+// gradient_scale is 1 - dampening, or the step size where the buffer holds steps and not gradients. All three take the
+// same scalars, so that a momentum that is scheduled may be 0 at some steps.
 #pragma once
 
 #include "common.hpp"
@@ -11,9 +12,9 @@ template <class T>
 struct SGD {
   static constexpr const char* name = "sgd";
   static constexpr std::array<const char*, 0> state_names{};
-  static constexpr auto scalar_names = names("lr");
+  static constexpr auto scalar_names = names("momentum", "gradient_scale", "lr");
 
-  T lr;
+  T momentum, gradient_scale, lr;
 
   void operator()(T& p, T g) const { p = p - lr * g; }
 };
