@@ -37,4 +37,4 @@ __all__ = [
     "show_config",
 ]
 
-_core.set_num_threads(_threads.default_num_threads(_os.environ, _threads.usable_cpus()))
+_core.set_num_threads(min(_threads.default_num_threads(_os.environ, _threads.usable_cpus()), _core.MAX_THREADS))

@@ -15,16 +15,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
 
 
+def _to_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer or fraction beyond the range of doubles
+        return math.inf if value > 0 else -math.inf
+
+
 def _number_in(low: float, high: float, what: str) -> Callable[[str, Any], float]:
     """Return the check of a finite number from `low` to `high`, a range that messages call `what`."""
 
     def check_number(name: str, value: Any) -> float:
         if not _is_number(value):
             raise TypeError(f"{name} must be a number {what}, found {value!r}")
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
+        number = _to_float(value)
         if not (math.isfinite(number) and low <= number <= high):
             raise ValueError(f"{name} must be a finite number {what}, found {value!r}")
         return number
@@ -58,9 +62,10 @@ def _bound(name: str, value: Any, unbounded: float) -> float | NDArray[Any]:
         return value.copy()
     if not _is_number(value):
         raise TypeError(f"{name} must be a number, an array of the parameter's shape or None, found {value!r}")
-    if math.isnan(value):
+    number = _to_float(value)
+    if math.isnan(number):
         raise ValueError(f"{name} must not be NaN")
-    return float(value)
+    return number
 
 
 def _bounds(name: str, value: Any) -> Bounds | None:

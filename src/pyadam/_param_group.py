@@ -123,7 +123,8 @@ class ParamGroup(MutableMapping[str, Any]):
                     f"{self._name('bounds')} must have the shape {array.shape} of {path}, found {bound.shape}"
                 )
         order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
-        low, high = (np.array(np.broadcast_to(bound, array.shape), array.dtype, order=order) for bound in bounds)
+        with np.errstate(over="ignore"):  # a bound beyond the range of the dtype is no bound
+            low, high = (np.array(np.broadcast_to(bound, array.shape), array.dtype, order=order) for bound in bounds)
         return low, high
 
     def is_scheduled(self, key: str) -> bool:

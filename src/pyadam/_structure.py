@@ -91,7 +91,7 @@ class GroupListNode:
         if not isinstance(tree, (list, tuple)) or len(tree) != len(self.children):
             found = f"{len(tree)} entries" if isinstance(tree, (list, tuple)) else type(tree).__name__
             raise ValueError(f"{root} must be a list of {len(self.children)} entries, one per group, found {found}")
-        return _joined(self.children, [branch["params"] if is_group(branch) else branch for branch in tree], root)
+        return _joined(self.children, map(_ungrouped, self.children, tree), root)
 
     def unflatten(self, leaves: Iterator[Any]) -> Any:
         return [child.unflatten(leaves) for child in self.children]
@@ -106,6 +106,12 @@ def _joined(children: Iterable[Node], branches: Iterable[Any], root: str) -> lis
         for child, branch in zip(children, branches, strict=True)
         for leaf in ((branch,) if isinstance(child, Leaf) else child.leaves(branch, root))
     ]
+
+
+def _ungrouped(child: Node, branch: Any) -> Any:
+    """Return what a group's dict holds under ``"params"``; a dict that has the keys of the structure is no group."""
+    is_structure = isinstance(child, MappingNode) and is_group(branch) and branch.keys() == child.children.keys()
+    return branch["params"] if is_group(branch) and not is_structure else branch
 
 
 def structure_of(tree: Any, path: str = "") -> Node:

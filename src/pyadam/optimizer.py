@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypedDict
 
@@ -72,6 +74,7 @@ class Optimizer:
 
     def _bind(self, trees: list[Any], group_options: list[dict[str, Any]], has_groups: bool) -> None:
         self._lock = threading.RLock()
+        _alive.add(self)
         self._is_advancing = False
         self._core = _core.BoundParameters()
         self._has_groups = has_groups
@@ -217,6 +220,19 @@ class Optimizer:
     def __repr__(self) -> str:
         groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
         return f"{type(self).__name__}({groups}\n)"
+
+
+_alive: weakref.WeakSet[Optimizer] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """Give a forked child new locks: a thread that held one when the parent forked is not there to release it."""
+    for optimizer in _alive:
+        optimizer._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _materialised(params: Any) -> Any:

@@ -150,7 +150,10 @@ ParameterView check_parameter(py::handle value, const std::string& name) {
 
 bool is_unchanged(py::handle array, const ParameterView& view) {
   const auto* a = proxy(array);
-  return a->data == view.data && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0 && same_shape(array, view.shape);
+  DType dtype{};
+  return a->data == view.data && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0 && same_shape(array, view.shape) &&
+         (fast_dtype(array, dtype) || kernel_dtype(py::reinterpret_borrow<py::array>(array), dtype)) &&
+         dtype == view.dtype;
 }
 
 GradientView view_gradient(py::object& gradient, const ParameterView& parameter, const std::string& path) {

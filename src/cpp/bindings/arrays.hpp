@@ -54,7 +54,7 @@ struct ParameterView {
 // Throws TypeError or ValueError, beginning with `name`, if `value` cannot be updated in place.
 ParameterView check_parameter(py::handle value, const std::string& name);
 
-// Whether the array still is what was bound: the same buffer of the same shape, still writeable.
+// Whether the array still is what was bound: the same buffer, shape and dtype, still writeable.
 bool is_unchanged(py::handle array, const ParameterView& view);
 
 // A gradient that the kernel reads element by element beside its parameter.

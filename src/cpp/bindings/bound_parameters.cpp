@@ -252,7 +252,8 @@ void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointR
     if (grads_[i].is_none()) continue;
     const Slot& slot = slots[i];
     if (!is_unchanged(slot.array, slot.view)) {
-      throw py::value_error(slot.path + " was made read-only, reshaped or resized since it was bound");
+      throw py::value_error(slot.path +
+                            " was made read-only, reshaped, resized or given another dtype since it was bound");
     }
     const py::object given = grads_[i];
     const GradientView grad = view_gradient(grads_[i], slot.view, slot.path);

@@ -42,9 +42,20 @@ std::string compiler() {
 #endif
 }
 
+// More than any one machine has: a number beyond is a mistake, and the system may not have that many.
+constexpr int max_threads = 1024;
+
 void set_num_threads(int threads) {
-  if (threads < 1) throw py::value_error("num_threads must be at least 1, found " + std::to_string(threads));
+  if (threads < 1 || threads > max_threads) {
+    throw py::value_error("threads must be from 1 to " + std::to_string(max_threads) + ", found " +
+                          std::to_string(threads));
+  }
   pyadam::set_num_threads(threads);
+}
+
+void set_min_share(std::size_t elements) {
+  if (elements < 1) throw py::value_error("elements must be at least 1, found 0");
+  pyadam::set_min_share(elements);
 }
 
 }  // namespace
@@ -61,6 +72,7 @@ PYBIND11_MODULE(_core, m) {
   m.attr("__version__") = PYADAM_VERSION;
   m.attr("COMPILER") = compiler();
   m.attr("THREADING") = pyadam::threading_layer();
+  m.attr("MAX_THREADS") = max_threads;
   m.attr("TILE") = pyadam::tile_elements;
   m.attr("RULES") = rules();
 
@@ -69,7 +81,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("select_isa", &pyadam::select_isa, "isa"_a);
   m.def("set_num_threads", &set_num_threads, "threads"_a);
   m.def("get_num_threads", &pyadam::get_num_threads);
-  m.def("set_min_share", &pyadam::set_min_share, "elements"_a);
+  m.def("set_min_share", &set_min_share, "elements"_a);
   m.def("get_min_share", &pyadam::get_min_share);
 
   using pyadam::BoundParameters;

@@ -1,0 +1,323 @@
+"""Parameters and gradients come in any nesting, one like the other."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from refusals import raises, refused, stepped
+from rules import KERNEL_CASES, Case, ReferenceRun, assert_same_bits
+
+import pyadam
+
+Array = np.ndarray
+SIZE = 5
+
+
+class Layer(NamedTuple):
+    weight: Any
+    bias: Any
+
+
+# Each builds its nesting from leaves that it takes one by one.
+STRUCTURES: dict[str, Callable[[Callable[[], Any]], Any]] = {
+    "one array": lambda leaf: leaf(),
+    "list": lambda leaf: [leaf(), leaf(), leaf()],
+    "list of one": lambda leaf: [leaf()],
+    "tuple": lambda leaf: (leaf(), leaf()),
+    "namedtuple": lambda leaf: Layer(leaf(), leaf()),
+    "dict": lambda leaf: {"w": leaf(), "b": leaf()},
+    "keys of any kind": lambda leaf: {0: leaf(), "0": leaf(), (1, 2): leaf(), None: leaf()},
+    "nested": lambda leaf: {"encoder": [Layer(leaf(), leaf()), (leaf(), {"norm": leaf()})], "head": leaf()},
+    "with empty branches": lambda leaf: [[], leaf(), {"none": ()}, (leaf(),)],
+    "groups": lambda leaf: [{"params": leaf()}, {"params": {"w": [leaf()], "b": leaf()}}],
+    "one group": lambda leaf: [{"params": [leaf(), leaf()]}],
+    "tuple of groups": lambda leaf: ({"params": (leaf(),)}, {"params": Layer(leaf(), leaf())}),
+}
+
+structures = pytest.mark.parametrize("build", STRUCTURES.values(), ids=STRUCTURES)
+cases = pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
+
+
+def filled(build: Callable[[Callable[[], Any]], Any], rng: np.random.Generator) -> tuple[Any, list[Array]]:
+    """Return the structure with random leaves, and the leaves."""
+    leaves: list[Array] = []
+
+    def leaf() -> Array:
+        leaves.append(rng.standard_normal(SIZE))
+        return leaves[-1]
+
+    return build(leaf), leaves
+
+
+def without_options(params: Any) -> Any:
+    """Return what the optimizer keeps of `params`: of groups, a list of their arrays' structures."""
+    is_groups = isinstance(params, (list, tuple)) and all(
+        isinstance(entry, dict) and "params" in entry for entry in params
+    )
+    return [group["params"] for group in params] if is_groups else params
+
+
+def leaves_of(tree: Any) -> list[Array]:
+    if isinstance(tree, (list, tuple)):
+        return [leaf for branch in tree for leaf in leaves_of(branch)]
+    if isinstance(tree, dict):
+        return [leaf for branch in tree.values() for leaf in leaves_of(branch)]
+    return [tree]
+
+
+def shape_of(tree: Any) -> Any:
+    """Return the types and keys of a nesting."""
+    if isinstance(tree, (list, tuple)):
+        return type(tree), [shape_of(branch) for branch in tree]
+    if isinstance(tree, dict):
+        return dict, {key: shape_of(branch) for key, branch in tree.items()}
+    return type(tree)
+
+
+@structures
+@pytest.mark.parametrize("of_groups", [lambda grads: grads, without_options], ids=["as given", "without options"])
+def test_gradients_come_in_the_structure_of_the_parameters(
+    build: Callable[[Callable[[], Any]], Any], of_groups: Callable[[Any], Any]
+) -> None:
+    rng = np.random.default_rng(0)
+    params, arrays = filled(build, rng)
+    opt = pyadam.Adam(params)
+    expected = [ReferenceRun(opt, p) for p in arrays]
+    for _ in range(3):
+        grads, gradients = filled(build, rng)
+        opt.step(of_groups(grads))
+        for run, g in zip(expected, gradients, strict=True):
+            run.step(g)
+    assert [id(array) for array in opt._core.arrays] == [id(array) for array in arrays]
+    for i, run in enumerate(expected):
+        assert_same_bits(opt, i, run)
+
+
+@structures
+def test_params_gives_back_the_structure_and_the_very_arrays(build: Callable[[Callable[[], Any]], Any]) -> None:
+    params, arrays = filled(build, np.random.default_rng(1))
+    opt = pyadam.Adam(params)
+    assert shape_of(opt.params) == shape_of(without_options(params))
+    assert [id(leaf) for leaf in leaves_of(opt.params)] == [id(array) for array in arrays]
+    assert [id(p) for group in opt.param_groups for p in group["params"]] == [id(array) for array in arrays]
+
+
+ITERATORS = {
+    "generator": lambda arrays: (array for array in arrays),
+    "map": lambda arrays: map(np.asarray, arrays),
+    "values of a dict": lambda arrays: dict(enumerate(arrays)).values(),
+    "groups": lambda arrays: ({"params": [array]} for array in arrays),
+    "a group's": lambda arrays: [{"params": iter(arrays)}],
+}
+
+
+@pytest.mark.parametrize("iterate", ITERATORS.values(), ids=ITERATORS)
+def test_parameters_from_an_iterator_become_a_list(iterate: Callable[[list[Array]], Any]) -> None:
+    arrays = [np.ones(SIZE), np.ones(SIZE)]
+    opt = pyadam.Adam(iterate(arrays))
+    assert [id(leaf) for leaf in leaves_of(opt.params)] == [id(array) for array in arrays]
+    assert isinstance(opt.params, list)
+
+
+@pytest.mark.parametrize("convert", [dict, OrderedDict, MappingProxyType], ids=lambda kind: kind.__name__)
+def test_keys_come_in_any_order_and_from_any_mapping(convert: Any) -> None:
+    params = convert({"w": np.zeros(SIZE), "b": np.zeros(SIZE)})
+    opt = pyadam.Adam(params, lr=1.0)
+    opt.step(convert({"b": -np.ones(SIZE), "w": np.ones(SIZE)}))
+    assert (params["w"] < 0).all()
+    assert (params["b"] > 0).all()
+
+
+@pytest.mark.parametrize(("params_kind", "grads_kind"), [(list, tuple), (tuple, list)])
+def test_a_list_and_a_tuple_stand_for_each_other_in_gradients(params_kind: type, grads_kind: type) -> None:
+    opt = pyadam.Adam(params_kind([np.ones(SIZE), np.ones(SIZE)]))
+    opt.step(grads_kind([np.ones(SIZE), np.ones(SIZE)]))
+    assert opt._core.steps == [1, 1]
+
+
+def test_every_group_has_hyperparameters_of_its_own() -> None:
+    rng = np.random.default_rng(2)
+    start, options = (
+        [rng.standard_normal(SIZE) for _ in range(3)],
+        [{"lr": 0.1}, {"betas": (0.5, 0.6)}, {"amsgrad": True}],
+    )
+    together = [p.copy() for p in start]
+    opt = pyadam.Adam([{"params": p, **option} for p, option in zip(together, options, strict=True)], eps=1e-3)
+    alone = [pyadam.Adam(p, eps=1e-3, **option) for p, option in zip(start, options, strict=True)]
+    for _ in range(5):
+        grads = [rng.standard_normal(SIZE) for _ in start]
+        opt.step(grads)
+        for single, g in zip(alone, grads, strict=True):
+            single.step(g)
+    np.testing.assert_array_equal(together, start)
+
+
+@cases
+def test_a_parameter_without_gradient_does_not_age_and_goes_on_rightly(case: Case) -> None:
+    rng = np.random.default_rng(3)
+    params = {"always": rng.standard_normal(SIZE), "sometimes": rng.standard_normal(SIZE), "never": np.ones(SIZE)}
+    opt = case.cls(params, **case.options)
+    expected = {key: ReferenceRun(opt, p) for key, p in params.items()}
+    steps_with_gradient = {"always": range(10), "sometimes": (1, 4, 7), "never": ()}
+    for step in range(10):
+        grads = {key: rng.standard_normal(SIZE) if step in steps_with_gradient[key] else None for key in params}
+        opt.step(grads)
+        for key, g in grads.items():
+            if g is not None:
+                expected[key].step(g)
+    for i, run in enumerate(expected.values()):
+        assert_same_bits(opt, i, run)
+    state = opt.state_dict()["state"]
+    assert {i: entry["step"] for i, entry in state.items()} == {0: 10, 1: 3}
+    assert opt.step_count == 10
+
+
+@pytest.mark.parametrize(
+    ("params", "grads"),
+    [(np.ones(SIZE), None), ([np.ones(SIZE)], [None]), ([{"params": {"w": np.ones(SIZE)}}], [{"w": None}])],
+    ids=["one array", "list", "groups"],
+)
+def test_a_step_without_any_gradient_changes_no_parameter(params: Any, grads: Any) -> None:
+    opt = pyadam.Adam(params, weight_decay=0.1)
+    opt.step(grads)
+    assert opt.state_dict()["state"] == {}
+    np.testing.assert_array_equal(opt._core.arrays[0], np.ones(SIZE))
+
+
+@structures
+def test_step_with_params_goes_on_with_the_new_arrays(build: Callable[[Callable[[], Any]], Any]) -> None:
+    rng = np.random.default_rng(4)
+    params, old = filled(build, rng)
+    opt = pyadam.Adam(params)
+    grads, gradients = filled(build, rng)
+    opt.step(grads)
+    kept = [p.copy() for p in old]
+
+    new_params, new = filled(build, rng)
+    expected = [ReferenceRun(opt, p) for p in new]
+    for run, g in zip(expected, gradients, strict=True):
+        start = run.p
+        run.step(g)
+        run.p = start  # the state of one step, at the new place
+    opt.step(grads, params=new_params)
+    opt.step(grads)
+    for run, g in zip(expected, gradients, strict=True):
+        run.step(g)
+        run.step(g)
+
+    for i, run in enumerate(expected):
+        assert_same_bits(opt, i, run)
+    np.testing.assert_array_equal(old, kept)
+    assert [id(leaf) for leaf in leaves_of(opt.params)] == [id(array) for array in new]
+    assert [id(p) for group in opt.param_groups for p in group["params"]] == [id(array) for array in new]
+
+
+def test_an_array_is_replaced_even_where_its_gradient_is_none() -> None:
+    opt = stepped([np.ones(SIZE), np.ones(SIZE)])
+    new = [np.zeros(SIZE), np.zeros(SIZE)]
+    opt.step([np.ones(SIZE), None], params=new)
+    assert opt.params[1] is new[1]
+    assert opt._core.steps == [3, 2]
+
+
+def test_gradients_may_overlap_arrays_that_are_replaced_but_not_the_new_ones() -> None:
+    old, new = np.ones(SIZE), np.ones(SIZE)
+    opt = stepped([old])
+    with refused(opt, ValueError, "gradient of params[0] shares memory"):
+        opt.step([new], params=[new])
+    opt.step([old], params=[new])
+    assert opt.params[0] is new
+
+
+REPLACEMENTS = {
+    "another shape": (np.ones((3, 2)), ValueError, "(3, 2)"),
+    "another dtype": (np.ones((2, 3), np.float32), ValueError, "float32"),
+    "another memory order": (np.ones((2, 3), order="F"), ValueError, "memory order"),
+    "None": (None, TypeError, "NoneType"),
+}
+
+
+@pytest.mark.parametrize(("new", "error", "found"), REPLACEMENTS.values(), ids=REPLACEMENTS)
+def test_a_replacement_that_the_state_does_not_fit_is_refused(new: Any, error: Any, found: str) -> None:
+    opt = stepped({"w": np.ones(4), "b": np.ones((2, 3))})
+    with refused(opt, error, "params['b'] ", found):
+        opt.step({"w": np.ones(4), "b": np.ones((2, 3))}, params={"w": np.ones(4), "b": new})
+
+
+ONES = np.ones(SIZE)
+TREE = {"encoder": [ONES, ONES], "head": {"w": ONES, "b": ONES}}
+MISMATCHES = {
+    "missing key": ({**TREE, "head": {"w": ONES}}, ["{root}['head']", "missing 'b'"]),
+    "missing keys": ({}, ["{root} ", "missing 'encoder', 'head'"]),
+    "extra key": ({**TREE, "tail": ONES}, ["{root} ", "extra 'tail'"]),
+    "key renamed": ({**TREE, "head": {"w": ONES, "c": ONES}}, ["{root}['head']", "missing 'b'", "extra 'c'"]),
+    "list too short": ({**TREE, "encoder": [ONES]}, ["{root}['encoder']", "2 entries", "found 1"]),
+    "list too long": ({**TREE, "encoder": [ONES] * 3}, ["{root}['encoder']", "2 entries", "found 3"]),
+    "list for a dict": ({**TREE, "head": [ONES, ONES]}, ["{root}['head']", "dict", "found list"]),
+    "dict for a list": ({**TREE, "encoder": {0: ONES, 1: ONES}}, ["{root}['encoder']", "list", "found dict"]),
+    "array for a list": ({**TREE, "encoder": np.ones((2, SIZE))}, ["{root}['encoder']", "list", "found ndarray"]),
+    "array for everything": (ONES, ["{root} ", "dict", "found ndarray"]),
+    "None for a branch": ({**TREE, "encoder": None}, ["{root}['encoder']", "list", "found NoneType"]),
+    "None for everything": (None, ["{root} ", "dict", "found NoneType"]),
+    "string for a list": ({**TREE, "encoder": "ab"}, ["{root}['encoder']", "list", "found str"]),
+    "generator": ({**TREE, "encoder": (g for g in [ONES, ONES])}, ["{root}['encoder']", "list", "found generator"]),
+}
+
+
+def copied(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: copied(branch) for key, branch in tree.items()}
+    return [copied(branch) for branch in tree] if isinstance(tree, list) else tree.copy()
+
+
+@pytest.mark.parametrize(("tree", "words"), MISMATCHES.values(), ids=MISMATCHES)
+def test_a_structure_that_does_not_match_is_refused_by_its_key(tree: Any, words: list[str]) -> None:
+    opt = pyadam.Adam(copied(TREE))
+    opt.step(TREE)
+    with refused(opt, ValueError, *(word.format(root="grads") for word in words)):
+        opt.step(tree)
+    if tree is not None:  # which means to keep the parameters
+        with refused(opt, ValueError, *(word.format(root="params") for word in words)):
+            opt.step(TREE, params=tree)
+
+
+@pytest.mark.parametrize("deeper", [[ONES], (ONES,), {"w": ONES}], ids=["list", "tuple", "dict"])
+def test_a_structure_deeper_than_the_parameters_is_refused(deeper: Any) -> None:
+    opt = stepped({"w": np.ones(SIZE), "b": np.ones(SIZE)})
+    with refused(opt, TypeError, "gradient of params['b'] ", type(deeper).__name__):
+        opt.step({"w": ONES, "b": deeper})
+
+
+GROUP_MISMATCHES = {
+    "too few groups": ([ONES], ["{root} ", "2 entries", "found 1"]),
+    "too many groups": ([ONES, {"w": ONES}, ONES], ["{root} ", "2 entries", "found 3"]),
+    "not a list": ({"params": ONES}, ["{root} ", "list of 2 entries", "found dict"]),
+    "another key in a group": ([ONES, {"b": ONES}], ["{root}[1]['params']", "missing 'w'", "extra 'b'"]),
+    "array for a dict": ([ONES, {"params": ONES}], ["{root}[1]['params']", "dict", "found ndarray"]),
+}
+
+
+@pytest.mark.parametrize(("tree", "words"), GROUP_MISMATCHES.values(), ids=GROUP_MISMATCHES)
+def test_groups_that_do_not_match_are_refused_by_their_index(tree: Any, words: list[str]) -> None:
+    opt = pyadam.Adam([{"params": np.ones(SIZE)}, {"params": {"w": np.ones(SIZE)}}])
+    good = [ONES, {"w": ONES}]
+    opt.step(good)
+    with refused(opt, ValueError, *(word.format(root="grads") for word in words)):
+        opt.step(tree)
+    with refused(opt, ValueError, *(word.format(root="params") for word in words)):
+        opt.step(good, params=tree)
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [([], "params "), ({}, "params "), ([[], {}], "params "), (iter(()), "params "), ([{"params": []}], "params[0]")],
+    ids=["list", "dict", "nested", "iterator", "group"],
+)
+def test_no_parameters_at_all_is_an_error(params: Any, path: str) -> None:
+    with raises(ValueError, path, "no arrays"):
+        pyadam.Adam(params)
