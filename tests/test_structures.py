@@ -321,3 +321,14 @@ def test_groups_that_do_not_match_are_refused_by_their_index(tree: Any, words: l
 def test_no_parameters_at_all_is_an_error(params: Any, path: str) -> None:
     with raises(ValueError, path, "no arrays"):
         pyadam.Adam(params)
+
+
+def test_groups_whose_own_structure_has_a_key_params_take_gradients_in_both_forms() -> None:
+    def groups() -> list[dict[str, object]]:
+        return [{"params": {"params": np.ones(2), "scale": np.ones(1)}}, {"params": {"params": np.ones(3)}}]
+
+    trees = [{"params": np.ones(2), "scale": np.ones(1)}, {"params": np.ones(3)}]
+    for grads in (trees, [{"params": tree} for tree in trees[:1]] + trees[1:]):
+        opt = pyadam.SGD(groups(), lr=1.0)
+        opt.step(grads)
+        assert [array.sum() for array in opt._core.arrays] == [0.0, 0.0, 0.0]

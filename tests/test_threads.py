@@ -183,7 +183,7 @@ def test_num_threads_can_be_set(use_threads: UseThreads) -> None:
 
 @pytest.mark.parametrize(
     ("bad", "error"),
-    [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError), ([2], TypeError)],
+    [(0, ValueError), (-1, ValueError), (100_000, ValueError), (1.5, TypeError), ("2", TypeError), (None, TypeError), ([2], TypeError)],
 )
 def test_a_wrong_num_threads_is_refused(bad: Any, error: type[Exception], use_threads: UseThreads) -> None:
     use_threads(3)
@@ -493,6 +493,35 @@ def test_a_child_forked_during_a_step_of_another_thread_has_the_same_bits(run: R
     finally:
         stop.set()
         thread.join(TIMEOUT)
+
+
+@needs_fork
+@forks
+def test_a_child_forked_during_a_step_of_the_same_optimizer_does_not_hang(use_threads: UseThreads) -> None:
+    """Its copy of the parameters may be half updated, so that the child may be refused a step, and told why."""
+    use_threads(2)
+    training = Training()
+    stop = threading.Event()
+
+    def step_until_stopped() -> None:
+        while not stop.is_set():
+            training.run(1)
+
+    def try_to_step() -> bytes:
+        try:
+            training.run(1)
+        except RuntimeError as error:
+            return str(error).encode()
+        return b"stepped"
+
+    thread = threading.Thread(target=step_until_stopped, daemon=True)
+    thread.start()
+    try:
+        answers = {in_os_fork(try_to_step) for _ in range(10)}
+    finally:
+        stop.set()
+        thread.join(TIMEOUT)
+    assert answers <= {b"stepped", b"a step of these parameters is already running"}
 
 
 # Interrupts

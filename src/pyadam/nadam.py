@@ -91,31 +91,30 @@ class NAdam(Optimizer):
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
         (beta1, beta2), psi, lr = options["betas"], options["momentum_decay"], options["lr"]
-        product = _momentum_product(beta1, psi, t)
-        next_momentum = _momentum(beta1, psi, t + 1)
-        lr_gradient = lr * (1.0 - _momentum(beta1, psi, t)) / (1.0 - product)
-        lr_momentum = lr * next_momentum / (1.0 - product * next_momentum)
+        momenta, products = _momenta(beta1, psi, t + 1)
+        lr_gradient = lr * (1.0 - momenta[t]) / (1.0 - products[t])
+        lr_momentum = lr * momenta[t + 1] / (1.0 - products[t + 1])
         root_scale = 1.0 / math.sqrt(1.0 - beta2**t)
         return beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_scale, options["eps"], lr_gradient, lr_momentum
 
     @staticmethod
     def _derived_state(options: Mapping[str, Any], t: int) -> dict[str, float]:
-        beta1, psi = options["betas"], options["momentum_decay"]
-        return {"mu_product": _momentum_product(beta1[0], psi, t)}
+        return {"mu_product": _momenta(options["betas"][0], options["momentum_decay"], t)[1][t]}
 
 
-def _momentum(beta1: float, psi: float, t: int) -> float:
-    return float(beta1 * (1.0 - 0.5 * 0.96 ** (t * psi)))
+# (beta1, psi): the momenta and their products of the steps 0, 1, ..., where step 0 stands for no step.
+_tables: dict[tuple[float, float], tuple[list[float], list[float]]] = {}
 
 
-_products: dict[tuple[float, float], list[float]] = {}
-
-
-def _momentum_product(beta1: float, psi: float, t: int) -> float:
-    """Return the product of the momenta of steps 1 to `t`, multiplied in that order; earlier products are kept."""
-    if len(_products) > 64 and (beta1, psi) not in _products:
-        _products.clear()
-    products = _products.setdefault((beta1, psi), [1.0])
-    while len(products) <= t:
-        products.append(products[-1] * _momentum(beta1, psi, len(products)))
-    return products[t]
+def _momenta(beta1: float, psi: float, t: int) -> tuple[list[float], list[float]]:
+    """Return the momenta of the steps up to at least `t`, and their products, multiplied in the order of the steps."""
+    table = _tables.get((beta1, psi))
+    if table is None:
+        if len(_tables) == 64:  # schedules make a new pair every step
+            _tables.clear()
+        table = _tables[beta1, psi] = [1.0], [1.0]
+    momenta, products = table
+    while len(momenta) <= t:
+        momenta.append(float(beta1 * (1.0 - 0.5 * 0.96 ** (len(momenta) * psi))))
+        products.append(products[-1] * momenta[-1])
+    return table
