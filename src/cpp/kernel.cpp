@@ -24,16 +24,44 @@ using pyadam::Plan;
 using pyadam::Task;
 using pyadam::tile_elements;
 
+// Elements of a cache line.
+template <class T>
+constexpr std::size_t line = 64 / sizeof(T);
+
+// Asks for the cache line that a stream will reach some lines from here. Hardware prefetchers stop at page borders, and
+// a step has too many streams for them; to ask for memory past a stream's end does no harm.
+template <class T>
+void prefetch(const T* stream) {
+#if defined(__GNUC__)
+  constexpr std::size_t distance = 1024;
+  __builtin_prefetch(reinterpret_cast<const char*>(stream) + distance);
+#else
+  (void)stream;
+#endif
+}
+
 // The loop that everything else is for. Sign and decay are exact no-ops when they are 1.
 template <class Rule, class T, class... State>
-void sweep(const Rule& rule, T sign, T decay, std::size_t n, T* __restrict p, const T* __restrict g,
-           State* __restrict... s) {
+inline void update_elements(const Rule& rule, T sign, T decay, std::size_t n, T* __restrict p, const T* __restrict g,
+                            State* __restrict... s) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) {
     T param = p[i] * decay;
     rule(param, sign * g[i], s[i]...);
     p[i] = param;
   }
+}
+
+template <class Rule, class T, class... State>
+void sweep(const Rule& rule, T sign, T decay, std::size_t n, T* p, const T* g, State*... s) {
+  std::size_t i = 0;
+  for (; i + line<T> <= n; i += line<T>) {
+    prefetch(p + i);
+    prefetch(g + i);
+    (prefetch(s + i), ...);
+    update_elements(rule, sign, decay, line<T>, p + i, g + i, s + i...);
+  }
+  update_elements(rule, sign, decay, n - i, p + i, g + i, s + i...);
 }
 
 // The gradient as the rule shall see it, for the cases that `sweep` cannot read straight from memory.

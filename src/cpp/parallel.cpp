@@ -1,32 +1,18 @@
 #include "parallel.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <system_error>
-#include <thread>
 
 #include "dispatch.hpp"
 #include "norms.hpp"
-
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-#if defined(__unix__) || defined(__APPLE__)
-#include <pthread.h>
-#endif
+#include "thread_pool.hpp"
 
 namespace pyadam {
 namespace {
 
 std::atomic<int> num_threads{1};
 std::atomic<std::size_t> min_share{16 * tile_elements};
-
-// GNU OpenMP's threads do not survive fork(), and its next region in the child would wait for them for ever. A child
-// therefore starts plain threads.
-std::atomic<bool> openmp_usable{true};
-#if defined(__unix__) || defined(__APPLE__)
-const int fork_handler_installed = pthread_atfork(nullptr, nullptr, [] { openmp_usable = false; });
-#endif
 
 std::size_t elements_of(const std::vector<Task>& tasks) {
   return tasks.empty() ? 0 : tasks.back().first + tasks.back().size;
@@ -59,7 +45,7 @@ struct Cut {
   std::size_t element;
 };
 
-// Where the share of thread `index` of `count` begins: near index/count of all elements, at a tile border of its task.
+// Where share `index` of `count` begins: near index/count of all elements, at a tile border of its task.
 Cut cut_at(const std::vector<Task>& tasks, std::size_t index, std::size_t count) {
   if (index == count) return {tasks.size(), 0};
   const std::size_t elements = elements_of(tasks);
@@ -70,9 +56,10 @@ Cut cut_at(const std::vector<Task>& tasks, std::size_t index, std::size_t count)
   return {task, (position - tasks[task].first) / tile_elements * tile_elements};
 }
 
-void run_share(Pass pass, const std::vector<Task>& tasks, int index, int count) {
-  const Cut begin = cut_at(tasks, static_cast<std::size_t>(index), static_cast<std::size_t>(count));
-  const Cut end = cut_at(tasks, static_cast<std::size_t>(index) + 1, static_cast<std::size_t>(count));
+// Does share `index` of `count`.
+void run_share(Pass pass, const std::vector<Task>& tasks, std::size_t index, std::size_t count) {
+  const Cut begin = cut_at(tasks, index, count);
+  const Cut end = cut_at(tasks, index + 1, count);
   for (std::size_t i = begin.task; i < tasks.size() && i <= end.task; ++i) {
     const std::size_t first = i == begin.task ? begin.element : 0;
     const std::size_t last = i == end.task ? end.element : tasks[i].size;
@@ -80,21 +67,42 @@ void run_share(Pass pass, const std::vector<Task>& tasks, int index, int count) 
   }
 }
 
-void run_on_plain_threads(Pass pass, const std::vector<Task>& tasks, int count) {
-  std::vector<std::thread> threads;
-  int started = 1;
-  try {
-    threads.reserve(static_cast<std::size_t>(count));
-    for (; started < count; ++started) {
-      threads.emplace_back([&tasks, pass, started, count] { run_share(pass, tasks, started, count); });
+// The shares of a pass, handed out to workers. Each has a run of neighbouring shares of its own, the same in every
+// step, so that it finds its state in its own caches and NUMA node; who is done helps the others, so that a worker
+// which the system has put to sleep does not keep all waiting.
+class Shares {
+ public:
+  Shares(Pass pass, const std::vector<Task>& tasks, int workers) : pass_(pass), tasks_(tasks), workers_(workers) {
+    const auto count = static_cast<std::size_t>(workers);
+    shares_ = std::max(count, elements_of(tasks) / share_elements);
+    for (std::size_t i = 0; i < count; ++i) {
+      queues_[i].next = shares_ * i / count;
+      queues_[i].end = shares_ * (i + 1) / count;
     }
-  } catch (const std::exception&) {
-    // No more threads or memory to be had: the caller does the shares that found none.
   }
-  run_share(pass, tasks, 0, count);
-  for (int index = started; index < count; ++index) run_share(pass, tasks, index, count);
-  for (std::thread& thread : threads) thread.join();
-}
+
+  void work(int worker) {
+    for (int i = 0; i < workers_; ++i) {
+      Queue& queue = queues_[(worker + i) % workers_];
+      for (std::size_t share; (share = queue.next++) < queue.end;) run_share(pass_, tasks_, share, shares_);
+    }
+  }
+
+ private:
+  // Larger shares leave more to wait for at the end, smaller ones cost more to hand out.
+  static constexpr std::size_t share_elements = 64 * tile_elements;
+
+  struct alignas(64) Queue {  // a cache line each, since workers write to them
+    std::atomic<std::size_t> next;
+    std::size_t end;
+  };
+
+  Pass pass_;
+  const std::vector<Task>& tasks_;
+  int workers_;
+  std::size_t shares_;
+  std::array<Queue, max_threads> queues_;
+};
 
 void run_pass(Pass pass, const std::vector<Task>& tasks) {
   const int threads = threads_for(elements_of(tasks));
@@ -102,14 +110,8 @@ void run_pass(Pass pass, const std::vector<Task>& tasks) {
     for (const Task& task : tasks) work_on(pass, task, 0, task.size);
     return;
   }
-#if defined(_OPENMP)
-  if (openmp_usable) {
-#pragma omp parallel num_threads(threads)
-    run_share(pass, tasks, omp_get_thread_num(), omp_get_num_threads());
-    return;
-  }
-#endif
-  run_on_plain_threads(pass, tasks, threads);
+  Shares shares(pass, tasks, threads);
+  run_in_parallel(threads, [&shares](int worker) { shares.work(worker); });
 }
 
 }  // namespace
@@ -118,14 +120,6 @@ void set_num_threads(int threads) { num_threads = threads; }
 int get_num_threads() { return num_threads; }
 void set_min_share(std::size_t elements) { min_share = elements; }
 std::size_t get_min_share() { return min_share; }
-
-std::string threading_layer() {
-#if defined(_OPENMP)
-  return "OpenMP " + std::to_string(_OPENMP);
-#else
-  return "std::thread";
-#endif
-}
 
 bool has_two_passes(const Task& task) { return kernel_of(task).measure != nullptr; }
 

@@ -15,7 +15,6 @@ def show_config() -> None:
         "ISA in use": f"{_core.isa()} (PYADAM_ISA chooses)",
         "ISAs available": ", ".join(_core.available_isas()),
         "threads": f"{_core.get_num_threads()} (PYADAM_NUM_THREADS caps, set_num_threads sets)",
-        "threading": _core.THREADING,
         "compiler": _core.COMPILER,
     }
     for name, value in lines.items():

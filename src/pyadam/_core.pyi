@@ -8,7 +8,6 @@ Plan = Callable[[int], tuple[tuple[float, float, float, float], tuple[float, ...
 
 __version__: str
 COMPILER: str
-THREADING: str
 MAX_THREADS: int
 TILE: int
 RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # name: (state names, scalar names)

@@ -104,7 +104,12 @@ void BoundParameters::add_group(const std::string& rule, const py::list& arrays,
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     const ParameterView view = check_parameter(arrays[i], paths.at(i));
-    slots.push_back({arrays[i].cast<py::array>(), view, paths[i], groups_.size()});
+    Slot slot{};
+    slot.array = arrays[i].cast<py::array>();
+    slot.view = view;
+    slot.path = paths[i];
+    slot.group = groups_.size();
+    slots.push_back(slot);
     bytes += states * padded_bytes(view);
   }
   DisjointRanges ranges = ranges_of(slots);

@@ -7,6 +7,7 @@
 
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
+#include "../thread_pool.hpp"
 #include "bound_parameters.hpp"
 
 namespace py = pybind11;
@@ -42,8 +43,7 @@ std::string compiler() {
 #endif
 }
 
-// More than any one machine has: a number beyond is a mistake, and the system may not have that many.
-constexpr int max_threads = 1024;
+using pyadam::max_threads;
 
 void set_num_threads(int threads) {
   if (threads < 1 || threads > max_threads) {
@@ -71,7 +71,6 @@ PYBIND11_MODULE(_core, m) {
 
   m.attr("__version__") = PYADAM_VERSION;
   m.attr("COMPILER") = compiler();
-  m.attr("THREADING") = pyadam::threading_layer();
   m.attr("MAX_THREADS") = max_threads;
   m.attr("TILE") = pyadam::tile_elements;
   m.attr("RULES") = rules();

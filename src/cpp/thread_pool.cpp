@@ -1,0 +1,130 @@
+#include "thread_pool.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace pyadam {
+namespace {
+
+// How often to look again, giving way to others, before going to sleep. Steps that follow each other closely, some tens
+// of microseconds apart, find the workers awake.
+constexpr int looks_before_sleep = 100;
+
+template <class Condition>
+bool look_for(const Condition& condition) {
+  for (int i = 0; i < looks_before_sleep; ++i) {
+    if (condition()) return true;
+    std::this_thread::yield();
+  }
+  return false;
+}
+
+// Workers sleep between jobs and live until the process ends.
+class ThreadPool {
+ public:
+  // False if another caller has the pool.
+  bool run(int workers, const std::function<void(int)>& work) {
+    const std::unique_lock<std::mutex> caller(caller_, std::try_to_lock);
+    if (!caller.owns_lock()) return false;
+    open(workers, work);
+    work(0);
+    close();
+    return true;
+  }
+
+ private:
+  void open(int workers, const std::function<void(int)>& work) {
+    start_workers(workers);
+    {
+      const std::lock_guard<std::mutex> lock(state_);
+      work_ = &work;
+      workers_ = workers;
+      job_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+  }
+
+  // Who has not joined the job by now never will; waits for those who have.
+  void close() {
+    {
+      const std::lock_guard<std::mutex> lock(state_);
+      work_ = nullptr;
+    }
+    if (look_for([this] { return joined_.load(std::memory_order_acquire) == 0; })) return;
+    std::unique_lock<std::mutex> lock(state_);
+    done_.wait(lock, [this] { return joined_.load(std::memory_order_acquire) == 0; });
+  }
+
+  void start_workers(int workers) {
+    try {
+      for (; started_ < workers - 1; ++started_) {
+        std::thread([this, index = started_ + 1] { serve(index); }).detach();
+      }
+    } catch (const std::exception&) {
+      // The system has no more threads: those that are there do the work.
+    }
+  }
+
+  void serve(int index) {
+    std::uint64_t last_job = 0;
+    for (;;) {
+      const auto is_new = [&] { return job_.load(std::memory_order_acquire) != last_job; };
+      look_for(is_new);
+      std::unique_lock<std::mutex> lock(state_);
+      wake_.wait(lock, is_new);
+      last_job = job_.load(std::memory_order_relaxed);
+      if (work_ == nullptr || index >= workers_) continue;
+      const std::function<void(int)>& work = *work_;
+      joined_.fetch_add(1, std::memory_order_relaxed);
+      lock.unlock();
+      work(index);
+      lock.lock();
+      if (joined_.fetch_sub(1, std::memory_order_release) == 1) done_.notify_one();
+    }
+  }
+
+  std::mutex caller_;
+  int started_ = 0;  // guarded by caller_
+
+  std::mutex state_;
+  std::condition_variable wake_;
+  std::condition_variable done_;
+  const std::function<void(int)>* work_ = nullptr;  // guarded by state_, as is workers_
+  int workers_ = 0;
+  std::atomic<std::uint64_t> job_{0};  // written under state_, as is joined_
+  std::atomic<int> joined_{0};
+};
+
+// Never destroyed, since its workers may be running until the very end of the process. A forked child has none of the
+// workers, and locks in whatever state they were: it leaves the pool behind and makes another.
+std::atomic<ThreadPool*> pool{nullptr};
+
+#if defined(__unix__) || defined(__APPLE__)
+[[maybe_unused]] const int fork_handler_installed = pthread_atfork(nullptr, nullptr, [] { pool = nullptr; });
+#endif
+
+ThreadPool& the_pool() {
+  ThreadPool* current = pool.load(std::memory_order_acquire);
+  if (current == nullptr) {
+    auto* made = new ThreadPool;
+    if (pool.compare_exchange_strong(current, made, std::memory_order_acq_rel)) return *made;
+    delete made;  // another thread was first, and this pool has no workers yet
+  }
+  return *current;
+}
+
+}  // namespace
+
+void run_in_parallel(int workers, const std::function<void(int)>& work) {
+  if (workers == 1 || !the_pool().run(workers, work)) work(0);
+}
+
+}  // namespace pyadam
