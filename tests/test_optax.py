@@ -35,6 +35,16 @@ ROWS: dict[str, tuple[Callable[[Any], Any], type[pyadam.Optimizer], dict[str, An
         {"lr": amsgrad_lr, "betas": (0.9, BETA2), "amsgrad": True, "epsilon_hat": True},
     ),
     "nadam": (lambda optax: optax.nadam(0.01), pyadam.NAdam, {"lr": 0.01, "momentum_decay": 1e6}),
+    "radam": (
+        lambda optax: optax.radam(0.01),
+        pyadam.RAdam,
+        {"lr": 0.01, "eps": lambda step: 1e-8 * math.sqrt(1 - 0.999 ** (step + 1))},
+    ),
+    "adagrad": (
+        lambda optax: optax.adagrad(0.01),
+        pyadam.Adagrad,
+        {"lr": 0.01, "initial_accumulator_value": 0.1 + 1e-7, "eps": 0.0},
+    ),
     "adamax": (lambda optax: optax.adamax(0.01), pyadam.Adamax, {"lr": 0.01}),
     "adadelta": (lambda optax: optax.adadelta(0.5), pyadam.Adadelta, {"lr": 0.5}),
     "rmsprop": (lambda optax: optax.rmsprop(0.01), pyadam.RMSprop, {"lr": 0.01, "alpha": 0.9, "eps_inside_sqrt": True}),

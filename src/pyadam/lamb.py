@@ -40,8 +40,8 @@ class LAMB(Optimizer):
 
     Notes
     -----
-    optax, tinygrad and pytorch_optimizer agree; Keras has ε 1e-7. Norms are summed in double precision in one fixed
-    order, so they do not depend on the CPU or the number of threads.
+    optax, tinygrad and pytorch_optimizer agree; Keras has ε 1e-7 and decays weights outside the ratio. Norms are summed
+    in double precision in one fixed order, so they do not depend on the CPU or the number of threads.
 
     References
     ----------

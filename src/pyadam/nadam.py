@@ -43,9 +43,9 @@ class NAdam(Optimizer):
 
     Notes
     -----
-    PyTorch and quimb agree. Keras fixes ψ at 1 (``momentum_decay=1.0``) and uses the other form of epsilon. optax does
-    not warm the momentum up, which a large ψ such as 1e6 amounts to. `M` is derived from the step count and the present
-    `betas` and `momentum_decay`; PyTorch keeps it as state.
+    PyTorch and quimb agree. Keras fixes ψ at 1 (``momentum_decay=1.0``). optax does not warm the momentum up, which a
+    large ψ such as 1e6 amounts to. `M` is derived from the step count and the present `betas` and `momentum_decay`;
+    PyTorch keeps it as state, in float32 unless the default dtype is float64.
 
     References
     ----------

@@ -75,6 +75,26 @@ bool is_plain_array(py::handle value) {
   return Py_TYPE(value.ptr()) == ndarray;
 }
 
+MemoryRange range_of(const void* data, std::size_t size, DType dtype) {
+  const std::size_t itemsize = dtype == DType::float64 ? 8 : (dtype == DType::float32 ? 4 : 2);
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  return {begin, begin + size * itemsize};
+}
+
+// The bytes between an array's first and last element.
+MemoryRange extent_of(const py::array& array) {
+  const auto* a = proxy(array);
+  const auto begin = reinterpret_cast<std::uintptr_t>(a->data);
+  std::ptrdiff_t low = 0;
+  std::ptrdiff_t high = array.itemsize();
+  for (int axis = 0; axis < a->nd; ++axis) {
+    if (a->dimensions[axis] == 0) return {begin, begin};
+    const std::ptrdiff_t reach = (a->dimensions[axis] - 1) * a->strides[axis];
+    (reach < 0 ? low : high) += reach;
+  }
+  return {begin + static_cast<std::uintptr_t>(low), begin + static_cast<std::uintptr_t>(high)};
+}
+
 // Whether a gradient of the right shape lies in its parameter's memory order, in a dtype that the kernel reads.
 bool read_in_place(py::handle gradient, const ParameterView& parameter, GradientView& view) {
   if (!same_shape(gradient, parameter.shape)) return false;
@@ -82,8 +102,12 @@ bool read_in_place(py::handle gradient, const ParameterView& parameter, Gradient
   const bool in_order = (parameter.c_order && (flags & Flags::NPY_ARRAY_C_CONTIGUOUS_) != 0) ||
                         (parameter.f_order && (flags & Flags::NPY_ARRAY_F_CONTIGUOUS_) != 0);
   if (!in_order || (flags & Flags::NPY_ARRAY_ALIGNED_) == 0) return false;
+  if (!fast_dtype(gradient, view.dtype) && !kernel_dtype(py::reinterpret_borrow<py::array>(gradient), view.dtype)) {
+    return false;
+  }
   view.data = proxy(gradient)->data;
-  return fast_dtype(gradient, view.dtype) || kernel_dtype(py::reinterpret_borrow<py::array>(gradient), view.dtype);
+  view.extent = range_of(view.data, parameter.size, view.dtype);
+  return true;
 }
 
 }  // namespace
@@ -112,10 +136,7 @@ std::vector<std::size_t> DisjointRanges::overlapped_by(MemoryRange range) const 
   return owners;
 }
 
-MemoryRange ParameterView::range() const {
-  const auto begin = reinterpret_cast<std::uintptr_t>(data);
-  return {begin, begin + size * (dtype == DType::float64 ? sizeof(double) : sizeof(float))};
-}
+MemoryRange ParameterView::range() const { return range_of(data, size, dtype); }
 
 ParameterView check_parameter(py::handle value, const std::string& name) {
   if (!is_array(value)) {
@@ -181,23 +202,9 @@ GradientView view_gradient(py::object& gradient, const ParameterView& parameter,
   if (!read_in_place(gradient, parameter, view)) {
     gradient = numpy.attr("array")(array, py::arg("dtype") = compute_dtype_name(parameter.dtype),
                                    py::arg("order") = parameter.c_order ? "C" : "F", py::arg("subok") = false);
-    view = {proxy(gradient)->data, parameter.dtype};
+    view = {proxy(gradient)->data, parameter.dtype, extent_of(array)};
   }
   return view;
-}
-
-MemoryRange extent(py::handle value) {
-  if (!is_array(value)) return {0, 0};
-  const auto* a = proxy(value);
-  const auto begin = reinterpret_cast<std::uintptr_t>(a->data);
-  std::ptrdiff_t low = 0;
-  std::ptrdiff_t high = py::reinterpret_borrow<py::array>(value).itemsize();
-  for (int axis = 0; axis < a->nd; ++axis) {
-    if (a->dimensions[axis] == 0) return {begin, begin};
-    const std::ptrdiff_t reach = (a->dimensions[axis] - 1) * a->strides[axis];
-    (reach < 0 ? low : high) += reach;
-  }
-  return {begin + static_cast<std::uintptr_t>(low), begin + static_cast<std::uintptr_t>(high)};
 }
 
 bool shares_memory(py::handle a, py::handle b) {

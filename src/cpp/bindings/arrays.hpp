@@ -61,15 +61,13 @@ bool is_unchanged(py::handle array, const ParameterView& view);
 struct GradientView {
   const void* data;
   DType dtype;
+  MemoryRange extent;  // of the array that was given, whatever its strides
 };
 
 // Checks a gradient and returns how to read it. Where it cannot be read as it lies (another memory order, strides, a
 // dtype the kernel does not know), `gradient` is replaced by a copy that can. Throws TypeError or ValueError, naming
 // the parameter by its `path`.
 GradientView view_gradient(py::object& gradient, const ParameterView& parameter, const std::string& path);
-
-// The bytes between an array's first and last element, whatever its strides; none for a scalar.
-MemoryRange extent(py::handle value);
 
 // Whether two arrays have an element in common; exact, and slow where strides interleave.
 bool shares_memory(py::handle a, py::handle b);

@@ -234,17 +234,23 @@ void BoundParameters::collect_gradients(const py::object& grads) {
 void BoundParameters::make_plans(const py::tuple& plans) {
   plans_.clear();
   plan_of_slot_.resize(slots_.size());
-  std::map<std::pair<std::size_t, std::int64_t>, std::size_t> known;
-  std::pair<std::size_t, std::int64_t> last_key{0, 0};
+  using Key = std::pair<std::size_t, std::int64_t>;
+  std::map<Key, std::size_t> earlier;  // stays empty, and allocates nothing, where all have one age
+  Key last_key{0, 0};
   std::size_t last_plan = 0;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (grads_[i].is_none()) continue;
-    const std::pair<std::size_t, std::int64_t> key{slots_[i].group, slots_[i].step + 1};
+    const Key key{slots_[i].group, slots_[i].step + 1};
     if (key != last_key) {
-      const auto [entry, is_new] = known.try_emplace(key, plans_.size());
-      if (is_new) plans_.push_back(make_plan(plans[key.first], groups_[key.first].rule, key.second));
+      if (!plans_.empty()) earlier.emplace(last_key, last_plan);
+      const auto known = earlier.find(key);
+      if (known == earlier.end()) {
+        last_plan = plans_.size();
+        plans_.push_back(make_plan(plans[key.first], groups_[key.first].rule, key.second));
+      } else {
+        last_plan = known->second;
+      }
       last_key = key;
-      last_plan = entry->second;
     }
     plan_of_slot_[i] = last_plan;
   }
@@ -262,7 +268,7 @@ void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointR
     }
     const py::object given = grads_[i];
     const GradientView grad = view_gradient(grads_[i], slot.view, slot.path);
-    for (const std::size_t owner : ranges.overlapped_by(extent(given))) {
+    for (const std::size_t owner : ranges.overlapped_by(grad.extent)) {
       if (shares_memory(given, slots[owner].array)) {
         throw py::value_error("gradient of " + slot.path + " shares memory with " + slots[owner].path);
       }
