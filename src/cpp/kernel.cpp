@@ -52,12 +52,18 @@ inline void update_elements(const Rule& rule, T sign, T decay, std::size_t n, T*
   }
 }
 
+// Rules that first `advance` the state, and then take their step knowing the norm of its `direction`.
+template <class Rule, class = void>
+struct HasTwoPasses : std::false_type {};
+template <class Rule>
+struct HasTwoPasses<Rule, std::void_t<decltype(&Rule::direction)>> : std::true_type {};
+
 template <class Rule, class T, class... State>
 void sweep(const Rule& rule, T sign, T decay, std::size_t n, T* p, const T* g, State*... s) {
   std::size_t i = 0;
   for (; i + line<T> <= n; i += line<T>) {
     prefetch(p + i);
-    prefetch(g + i);
+    if (!HasTwoPasses<Rule>::value) prefetch(g + i);  // a second pass has no use for it
     (prefetch(s + i), ...);
     update_elements(rule, sign, decay, line<T>, p + i, g + i, s + i...);
   }
@@ -97,6 +103,13 @@ void prepare(T* tile, const Task& task, std::size_t begin, std::size_t n) {
   }
 }
 
+// Whether the rule can read the gradient straight from memory.
+template <class T>
+bool is_direct(const Task& task) {
+  constexpr DType native = sizeof(T) == sizeof(float) ? DType::float32 : DType::float64;
+  return task.grad_dtype == native && task.plan->l2 == 0 && task.plan->l1 == 0;
+}
+
 // Keeps the parameter in its box. A NaN stays one.
 template <class T>
 void clamp(T* __restrict p, std::size_t begin, std::size_t n, const Bounds& bounds) {
@@ -131,14 +144,13 @@ void update_states(const Task& task, std::size_t begin, std::size_t end, std::in
   const Rule rule = make_rule<Rule, T>(task);
   const T decay = static_cast<T>(plan.decay);
 
-  constexpr DType native = sizeof(T) == sizeof(float) ? DType::float32 : DType::float64;
-  const bool is_direct = task.grad_dtype == native && plan.l2 == 0 && plan.l1 == 0;
-  const std::size_t step = is_direct && task.bounds == nullptr ? end - begin : tile_elements;
+  const bool reads_directly = is_direct<T>(task);
+  const std::size_t step = reads_directly && task.bounds == nullptr ? end - begin : tile_elements;
   alignas(64) T tile[tile_elements];
   for (; begin < end; begin += step) {
     const std::size_t n = std::min(step, end - begin);
     T* p = static_cast<T*>(task.param) + begin;
-    if (is_direct) {
+    if (reads_directly) {
       sweep(rule, static_cast<T>(plan.gradient_sign), decay, n, p, static_cast<const T*>(task.grad) + begin,
             static_cast<T*>(task.state[I]) + begin...);
     } else {
@@ -154,51 +166,75 @@ void update(const Task& task, std::size_t begin, std::size_t end) noexcept {
   update_states<Rule, T>(task, begin, end, std::make_index_sequence<Rule::state_names.size()>());
 }
 
-// The sum of squares of a tile, in double. Sixteen lanes and the order in which they are added are part of the
-// contract, so that the vector width and the number of threads are not.
-template <class T>
-double sum_of_squares(const T* x, std::size_t n) {
-  constexpr std::size_t lanes = 16;
-  double sums[lanes] = {};
-  std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
+// Lanes of a sum of squares, in double. Their number and the order in which they are added are part of the contract, so
+// that the vector width and the number of threads are not.
+constexpr std::size_t lanes = 16;
+
+struct SquareSums {
+  double lane[lanes] = {};
+
+  template <class T>
+  void add(const T* x, std::size_t n) {
 #pragma omp simd
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      const double value = static_cast<double>(x[i + lane]);
-      sums[lane] = sums[lane] + value * value;
+    for (std::size_t i = 0; i < n; ++i) {
+      const double value = static_cast<double>(x[i]);
+      lane[i] = lane[i] + value * value;
     }
   }
-  for (std::size_t lane = 0; i + lane < n; ++lane) {
-    const double value = static_cast<double>(x[i + lane]);
-    sums[lane] = sums[lane] + value * value;
+
+  double total() {
+    for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+      for (std::size_t i = 0; i < half; ++i) lane[i] = lane[i] + lane[i + half];
+    }
+    return lane[0];
   }
-  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) sums[lane] = sums[lane] + sums[lane + half];
+};
+
+// The first of two passes, over at most `lanes` elements.
+template <class Rule, class T, class... State>
+inline void advance(const Rule& rule, T sign, std::size_t n, SquareSums& params, SquareSums& directions,
+                    const T* __restrict p, const T* __restrict g, State* __restrict... s) {
+  T direction[lanes];
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) {
+    rule.advance(sign * g[i], s[i]...);
+    direction[i] = rule.direction(p[i], s[i]...);
   }
-  return sums[0];
+  params.add(p, n);
+  directions.add(direction, n);
 }
 
 template <class Rule, class T, class... State>
-void advance(const Rule& rule, std::size_t n, const T* __restrict p, const T* __restrict g, T* __restrict direction,
-             State* __restrict... s) {
-#pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) {
-    rule.advance(g[i], s[i]...);
-    direction[i] = rule.direction(p[i], s[i]...);
+pyadam::Norms measure_tile(const Rule& rule, T sign, std::size_t n, const T* p, const T* g, State*... s) {
+  SquareSums params, directions;
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    prefetch(p + i);
+    prefetch(g + i);
+    (prefetch(s + i), ...);
+    advance(rule, sign, lanes, params, directions, p + i, g + i, s + i...);
   }
+  advance(rule, sign, n - i, params, directions, p + i, g + i, s + i...);
+  return {params.total(), directions.total()};
 }
 
 template <class Rule, class T, std::size_t... I>
 void measure_states(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
   const Rule rule = make_rule<Rule, T>(task);
   const T* p = static_cast<const T*>(task.param);
-  alignas(64) T g[tile_elements];
-  alignas(64) T direction[tile_elements];
+  alignas(64) T tile[tile_elements];
   for (; begin < end; begin += tile_elements) {
     const std::size_t n = std::min(tile_elements, end - begin);
-    prepare(g, task, begin, n);
-    advance(rule, n, p + begin, g, direction, static_cast<T*>(task.state[I]) + begin...);
-    task.norms[begin / tile_elements] = {sum_of_squares(p + begin, n), sum_of_squares(direction, n)};
+    const T* g = tile;
+    T sign = 1;
+    if (is_direct<T>(task)) {
+      g = static_cast<const T*>(task.grad) + begin;
+      sign = static_cast<T>(task.plan->gradient_sign);
+    } else {
+      prepare(tile, task, begin, n);
+    }
+    task.norms[begin / tile_elements] =
+        measure_tile(rule, sign, n, p + begin, g, static_cast<T*>(task.state[I]) + begin...);
   }
 }
 
@@ -206,11 +242,6 @@ template <class Rule, class T>
 void measure(const Task& task, std::size_t begin, std::size_t end) noexcept {
   measure_states<Rule, T>(task, begin, end, std::make_index_sequence<Rule::state_names.size()>());
 }
-
-template <class Rule, class = void>
-struct HasTwoPasses : std::false_type {};
-template <class Rule>
-struct HasTwoPasses<Rule, std::void_t<decltype(&Rule::direction)>> : std::true_type {};
 
 template <class Rule, class T>
 constexpr pyadam::Kernel kernel() {

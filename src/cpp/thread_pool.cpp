@@ -14,8 +14,8 @@
 namespace pyadam {
 namespace {
 
-// How often to look again, giving way to others, before going to sleep: about 0.1 ms. Steps that follow each other closely
-// find the workers awake.
+// How often to look again, giving way to others, before going to sleep: about 0.1 ms. Steps that follow each other
+// closely find the workers awake.
 constexpr int looks_before_sleep = 500;
 
 template <class Condition>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .optimizer import CommonOptions, Optimizer
@@ -91,7 +92,9 @@ class NAdam(Optimizer):
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
         (beta1, beta2), psi, lr = options["betas"], options["momentum_decay"], options["lr"]
-        momenta, products = _momenta(beta1, psi, t + 1)
+        momenta, products = _momenta(beta1, psi)
+        if len(momenta) <= t + 1:
+            _extend(beta1, psi, t + 1)
         lr_gradient = lr * (1.0 - momenta[t]) / (1.0 - products[t])
         lr_momentum = lr * momenta[t + 1] / (1.0 - products[t + 1])
         root_scale = 1.0 / math.sqrt(1.0 - beta2**t)
@@ -99,22 +102,21 @@ class NAdam(Optimizer):
 
     @staticmethod
     def _derived_state(options: Mapping[str, Any], t: int) -> dict[str, float]:
-        return {"mu_product": _momenta(options["betas"][0], options["momentum_decay"], t)[1][t]}
+        beta1, psi = options["betas"][0], options["momentum_decay"]
+        _extend(beta1, psi, t)
+        return {"mu_product": _momenta(beta1, psi)[1][t]}
 
 
-# (beta1, psi): the momenta and their products of the steps 0, 1, ..., where step 0 stands for no step.
-_tables: dict[tuple[float, float], tuple[list[float], list[float]]] = {}
+@lru_cache(maxsize=64)
+def _momenta(beta1: float, psi: float) -> tuple[list[float], list[float]]:
+    """Return the momenta of the steps 0, 1, ... and their products, as far as they were asked for; at 0 both are 1."""
+    del beta1, psi
+    return [1.0], [1.0]
 
 
-def _momenta(beta1: float, psi: float, t: int) -> tuple[list[float], list[float]]:
-    """Return the momenta of the steps up to at least `t`, and their products, multiplied in the order of the steps."""
-    table = _tables.get((beta1, psi))
-    if table is None:
-        if len(_tables) == 64:  # schedules make a new pair every step
-            _tables.clear()
-        table = _tables[beta1, psi] = [1.0], [1.0]
-    momenta, products = table
+def _extend(beta1: float, psi: float, t: int) -> None:
+    """Add the momenta up to step `t`, their products multiplied in the order of the steps."""
+    momenta, products = _momenta(beta1, psi)
     while len(momenta) <= t:
         momenta.append(float(beta1 * (1.0 - 0.5 * 0.96 ** (len(momenta) * psi))))
         products.append(products[-1] * momenta[-1])
-    return table

@@ -90,9 +90,10 @@ class RAdam(Optimizer):
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
         beta1, beta2 = options["betas"]
         lr = options["lr"] / (1.0 - beta1**t)
-        bias2 = 1.0 - beta2**t
+        beta2_power = beta2**t
+        bias2 = 1.0 - beta2_power
         rho_inf = 2.0 / (1.0 - beta2) - 1.0
-        rho = rho_inf - 2.0 * t * beta2**t / bias2
+        rho = rho_inf - 2.0 * t * beta2_power / bias2
         is_rectified = rho > 5.0
         if is_rectified:
             variance = (rho - 4.0) * (rho - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho)
