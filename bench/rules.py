@@ -104,7 +104,7 @@ def main() -> None:
     args = parser.parse_args()
     size, rounds = (QUICK, 3) if args.quick else (LARGE, 15)
     rows = []
-    for rule in RULES:
+    for rule in _core.RULES:
         rows.append(row(rule, size, args.rounds or rounds))
         print(*rows[-1], sep="  ", flush=True)
     header = ["rule", "bytes per parameter", "32M float32", "per byte, over Adam's", "100 float32, over Adam's"]

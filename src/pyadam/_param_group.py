@@ -51,7 +51,7 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":
-            return [self._core.arrays[i] for i in self.members]
+            return self._core.arrays[self.members.start : self.members.stop]
         return self._options[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -96,7 +96,9 @@ class ParamGroup(MutableMapping[str, Any]):
                 raise ValueError(f"{changed}: {error}") from None
             if not is_same:
                 raise ValueError(f"{changed} would change the {what}, which is fixed at construction")
-        return [self._box(options["bounds"], i) for i in self.members]
+        return [
+            self._box(options["bounds"], array, path) for array, path in zip(self["params"], self.paths, strict=True)
+        ]
 
     def set_options(self, options: Options) -> None:
         """Take hyperparameters that are checked one by one."""
@@ -109,16 +111,14 @@ class ParamGroup(MutableMapping[str, Any]):
         #: Whether a hyperparameter is a function of the step; kept, since every step asks.
         self.has_schedules = any(map(self.is_scheduled, self._options))
 
-    def _box(self, bounds: Bounds | None, i: int) -> tuple[Any, Any]:
-        """Return the bounds of parameter `i` as the kernel takes them: numbers, or arrays that lie as it does."""
+    def _box(self, bounds: Bounds | None, array: NDArray[Any], path: str) -> tuple[Any, Any]:
+        """Return the bounds of a parameter as the kernel takes them: numbers, or arrays that lie as it does."""
         if bounds is None:
             return None, None
         if not any(isinstance(bound, np.ndarray) for bound in bounds):
             return bounds
-        array = self._core.arrays[i]
         for bound in bounds:
             if isinstance(bound, np.ndarray) and bound.shape != array.shape:
-                path = self.paths[i - self.members.start]
                 raise ValueError(
                     f"{self._name('bounds')} must have the shape {array.shape} of {path}, found {bound.shape}"
                 )

@@ -22,12 +22,13 @@ def export(core: _core.BoundParameters, groups: Sequence[ParamGroup]) -> dict[st
     """Return copies of all that `restore` needs."""
     state: dict[int, dict[str, Any]] = {}
     param_groups = []
+    steps = core.steps
     for group in groups:
         for i in group.members:
-            if (step := core.steps[i]) > 0:
+            if steps[i] > 0:
                 buffers = [buffer.copy(order="K") for buffer in core.state(i)]
-                state[i] = {"step": step, **dict(zip(group.state_names, buffers, strict=True))}
-                state[i].update(group.derived_state(step))
+                state[i] = {"step": steps[i], **dict(zip(group.state_names, buffers, strict=True))}
+                state[i].update(group.derived_state(steps[i]))
         param_groups.append(
             {**deepcopy(dict(group.last_values())), "params": list(group.members), "param_names": list(group.paths)}
         )
