@@ -3,13 +3,17 @@
 // All code is in an anonymous namespace and only the table is exported, so that the linker cannot hand one ISA's code
 // to another. Nothing here may fuse, reorder or approximate: see "The arithmetic" in CONTRIBUTING.md.
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
 
 #include "kernel_table.hpp"
+#include "prefetch.hpp"
 #include "rules/all.hpp"
-#include "storage/gradient.hpp"
+#include "square_sums.hpp"
+#include "stages.hpp"
+#include "storage/tiles.hpp"
 
 #define PYADAM_CONCAT_(a, b) a##b
 #define PYADAM_CONCAT(a, b) PYADAM_CONCAT_(a, b)
@@ -18,36 +22,17 @@
 
 namespace {
 
-using pyadam::Bounds;
-using pyadam::DType;
-using pyadam::Plan;
 using pyadam::Task;
 using pyadam::tile_elements;
 
-// Elements of a cache line.
-template <class T>
-constexpr std::size_t line = 64 / sizeof(T);
-
-// Asks for the cache line that a stream will reach some lines from here. Hardware prefetchers stop at page borders, and
-// a step has too many streams for them; to ask for memory past a stream's end does no harm.
-template <class T>
-void prefetch(const T* stream) {
-#if defined(__GNUC__)
-  constexpr std::size_t distance = 1024;
-  __builtin_prefetch(reinterpret_cast<const char*>(stream) + distance);
-#else
-  (void)stream;
-#endif
-}
-
-// The loop that everything else is for. Sign and decay are exact no-ops when they are 1.
+// The loop that everything else is for. Factor and decay are exact no-ops when they are 1.
 template <class Rule, class T, class... State>
-inline void update_elements(const Rule& rule, T sign, T decay, std::size_t n, T* __restrict p, const T* __restrict g,
+inline void update_elements(const Rule& rule, T factor, T decay, std::size_t n, T* __restrict p, const T* __restrict g,
                             State* __restrict... s) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) {
     T param = p[i] * decay;
-    rule(param, sign * g[i], s[i]...);
+    rule(param, factor * g[i], s[i]...);
     p[i] = param;
   }
 }
@@ -57,74 +42,6 @@ template <class Rule, class = void>
 struct HasTwoPasses : std::false_type {};
 template <class Rule>
 struct HasTwoPasses<Rule, std::void_t<decltype(&Rule::direction)>> : std::true_type {};
-
-template <class Rule, class T, class... State>
-void sweep(const Rule& rule, T sign, T decay, std::size_t n, T* p, const T* g, State*... s) {
-  std::size_t i = 0;
-  for (; i + line<T> <= n; i += line<T>) {
-    prefetch(p + i);
-    if (!HasTwoPasses<Rule>::value) prefetch(g + i);  // a second pass has no use for it
-    (prefetch(s + i), ...);
-    update_elements(rule, sign, decay, line<T>, p + i, g + i, s + i...);
-  }
-  update_elements(rule, sign, decay, n - i, p + i, g + i, s + i...);
-}
-
-// The gradient as the rule shall see it, for the cases that `sweep` cannot read straight from memory.
-template <class T, class Stored>
-void prepare(T* __restrict tile, const Stored* __restrict g, const T* __restrict p, std::size_t n, const Plan& plan) {
-  const T gradient_sign = static_cast<T>(plan.gradient_sign);
-  const T l2 = static_cast<T>(plan.l2);
-  const T l1 = static_cast<T>(plan.l1);
-#pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) tile[i] = gradient_sign * decode<T>(g[i]);
-  if (l2 != 0) {
-#pragma omp simd
-    for (std::size_t i = 0; i < n; ++i) tile[i] = tile[i] + l2 * p[i];
-  }
-  if (l1 != 0) {
-#pragma omp simd
-    for (std::size_t i = 0; i < n; ++i) tile[i] = tile[i] + l1 * sign(p[i]);
-  }
-}
-
-template <class T>
-void prepare(T* tile, const Task& task, std::size_t begin, std::size_t n) {
-  const T* p = static_cast<const T*>(task.param) + begin;
-  switch (task.grad_dtype) {
-    case DType::float32:
-      return prepare(tile, static_cast<const float*>(task.grad) + begin, p, n, *task.plan);
-    case DType::float64:
-      return prepare(tile, static_cast<const double*>(task.grad) + begin, p, n, *task.plan);
-    case DType::float16:
-      return prepare(tile, static_cast<const Float16*>(task.grad) + begin, p, n, *task.plan);
-    case DType::bfloat16:
-      return prepare(tile, static_cast<const BFloat16*>(task.grad) + begin, p, n, *task.plan);
-  }
-}
-
-// Whether the rule can read the gradient straight from memory.
-template <class T>
-bool is_direct(const Task& task) {
-  constexpr DType native = sizeof(T) == sizeof(float) ? DType::float32 : DType::float64;
-  return task.grad_dtype == native && task.plan->l2 == 0 && task.plan->l1 == 0;
-}
-
-// Keeps the parameter in its box. A NaN stays one.
-template <class T>
-void clamp(T* __restrict p, std::size_t begin, std::size_t n, const Bounds& bounds) {
-  if (bounds.lower_array != nullptr) {
-    const T* lower = static_cast<const T*>(bounds.lower_array) + begin;
-    const T* upper = static_cast<const T*>(bounds.upper_array) + begin;
-#pragma omp simd
-    for (std::size_t i = 0; i < n; ++i) p[i] = p[i] < lower[i] ? lower[i] : (p[i] > upper[i] ? upper[i] : p[i]);
-  } else {
-    const T lower = static_cast<T>(bounds.lower);
-    const T upper = static_cast<T>(bounds.upper);
-#pragma omp simd
-    for (std::size_t i = 0; i < n; ++i) p[i] = p[i] < lower ? lower : (p[i] > upper ? upper : p[i]);
-  }
-}
 
 // Rounds the plan's doubles once, in the order of the rule's members.
 template <class Rule, class T, std::size_t... I>
@@ -138,109 +55,176 @@ Rule make_rule(const Task& task) {
   return make_rule<Rule, T>(task, std::make_index_sequence<Rule::scalar_names.size()>());
 }
 
-template <class Rule, class T, std::size_t... I>
-void update_states(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
-  const Plan& plan = *task.plan;
-  const Rule rule = make_rule<Rule, T>(task);
-  const T decay = static_cast<T>(plan.decay);
+template <class T>
+bool has_native_state(const Task& task) {
+  return task.state_dtype != pyadam::DType::bfloat16;
+}
 
-  const bool reads_directly = is_direct<T>(task);
-  const std::size_t step = reads_directly && task.bounds == nullptr ? end - begin : tile_elements;
-  alignas(64) T tile[tile_elements];
-  for (; begin < end; begin += step) {
-    const std::size_t n = std::min(step, end - begin);
-    T* p = static_cast<T*>(task.param) + begin;
-    if (reads_directly) {
-      sweep(rule, static_cast<T>(plan.gradient_sign), decay, n, p, static_cast<const T*>(task.grad) + begin,
-            static_cast<T*>(task.state[I]) + begin...);
-    } else {
-      prepare(tile, task, begin, n);
-      sweep(rule, T(1), decay, n, p, tile, static_cast<T*>(task.state[I]) + begin...);
-    }
+// Whether a step is the rule alone, on arrays of the compute type.
+template <class T>
+bool is_plain(const Task& task) {
+  return is_direct<T>(task) && task.param_storage == pyadam::Storage::native && has_native_state<T>(task) &&
+         task.bounds == nullptr && task.ema == nullptr && !task.zeroes_grad;
+}
+
+// Blocks are short, so that the processor loads and stores one while it still divides for the one before.
+constexpr std::size_t block_elements = 128;
+
+template <class Rule, class T, std::size_t... I>
+void update_plain(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
+  T* p = static_cast<T*>(task.param) + begin;
+  const T* g = static_cast<const T*>(task.grad) + begin;
+  [[maybe_unused]] const std::array<T*, sizeof...(I)> s{static_cast<T*>(task.state[I]) + begin...};
+  const Rule rule = make_rule<Rule, T>(task);
+  const T factor = static_cast<T>(task.plan->gradient_factor);
+  const T decay = static_cast<T>(task.plan->decay);
+  const std::size_t n = end - begin;
+  std::size_t i = 0;
+  for (; i + line<T> <= n; i += line<T>) {
+    prefetch(p + i);
+    if (!HasTwoPasses<Rule>::value) prefetch(g + i);  // a second pass has no use for it
+    (prefetch(s[I] + i), ...);
+    update_elements(rule, factor, decay, line<T>, p + i, g + i, s[I] + i...);
+  }
+  update_elements(rule, factor, decay, n - i, p + i, g + i, s[I] + i...);
+}
+
+template <class Rule, class T, std::size_t... I>
+void update_blocks(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
+  const Rule rule = make_rule<Rule, T>(task);
+  const T decay = static_cast<T>(task.plan->decay);
+  const Streams streams(task);
+  Randomness random(task);
+  alignas(64) T block[2 + sizeof...(I)][block_elements];
+  for (; begin < end; begin += block_elements) {
+    const std::size_t n = std::min(block_elements, end - begin);
+    streams.prefetch_ahead(begin, block_elements);
+    T* p = load_param(block[0], task, begin, n);
+    const std::array<T*, sizeof...(I)> s{load_state(block[2 + I], task, I, begin, n)...};
+    const Gradient<T> g = load_gradient(block[1], task, p, begin, n);
+    update_elements(rule, g.factor, decay, n, p, g.values, s[I]...);
     if (task.bounds != nullptr) clamp(p, begin, n, *task.bounds);
+    if (task.ema != nullptr) average(static_cast<T*>(task.ema) + begin, p, n, static_cast<T>(task.plan->ema_rate));
+    store_param(p, task, random, begin, n);
+    store_states(s, task, random, begin, n);
+    if (task.zeroes_grad) zero_gradient(task, begin, n);
   }
 }
 
 template <class Rule, class T>
 void update(const Task& task, std::size_t begin, std::size_t end) noexcept {
-  update_states<Rule, T>(task, begin, end, std::make_index_sequence<Rule::state_names.size()>());
+  constexpr auto states = std::make_index_sequence<Rule::state_names.size()>();
+  if (is_plain<T>(task)) {
+    update_plain<Rule, T>(task, begin, end, states);
+  } else {
+    update_blocks<Rule, T>(task, begin, end, states);
+  }
 }
 
-// Lanes of a sum of squares, in double. Their number and the order in which they are added are part of the contract, so
-// that the vector width and the number of threads are not.
-constexpr std::size_t lanes = 16;
+enum class State { advances, is_final };
 
-struct SquareSums {
-  double lane[lanes] = {};
-
-  template <class T>
-  void add(const T* x, std::size_t n) {
-#pragma omp simd
-    for (std::size_t i = 0; i < n; ++i) {
-      const double value = static_cast<double>(x[i]);
-      lane[i] = lane[i] + value * value;
-    }
-  }
-
-  double total() {
-    for (std::size_t half = lanes / 2; half > 0; half /= 2) {
-      for (std::size_t i = 0; i < half; ++i) lane[i] = lane[i] + lane[i + half];
-    }
-    return lane[0];
-  }
-};
-
-// The first of two passes, over at most `lanes` elements.
-template <class Rule, class T, class... State>
-inline void advance(const Rule& rule, T sign, std::size_t n, SquareSums& params, SquareSums& directions,
-                    const T* __restrict p, const T* __restrict g, State* __restrict... s) {
+// The first of two passes, over at most `lanes` elements. A state that is final already is only measured.
+template <State state, class Rule, class T, class... S>
+inline void advance(const Rule& rule, T factor, std::size_t n, SquareSums& params, SquareSums& directions,
+                    const T* __restrict p, const T* __restrict g, S* __restrict... s) {
   T direction[lanes];
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) {
-    rule.advance(sign * g[i], s[i]...);
+    if (state == State::advances) rule.advance(factor * g[i], s[i]...);
     direction[i] = rule.direction(p[i], s[i]...);
   }
   params.add(p, n);
   directions.add(direction, n);
 }
 
-template <class Rule, class T, class... State>
-pyadam::Norms measure_tile(const Rule& rule, T sign, std::size_t n, const T* p, const T* g, State*... s) {
+template <State state, class Rule, class T, class... S>
+pyadam::Norms measure_tile(const Rule& rule, T factor, std::size_t n, const T* p, const T* g, S*... s) {
   SquareSums params, directions;
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     prefetch(p + i);
     prefetch(g + i);
     (prefetch(s + i), ...);
-    advance(rule, sign, lanes, params, directions, p + i, g + i, s + i...);
+    advance<state>(rule, factor, lanes, params, directions, p + i, g + i, s + i...);
   }
-  advance(rule, sign, n - i, params, directions, p + i, g + i, s + i...);
+  advance<state>(rule, factor, n - i, params, directions, p + i, g + i, s + i...);
   return {params.total(), directions.total()};
 }
 
 template <class Rule, class T, std::size_t... I>
 void measure_states(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
   const Rule rule = make_rule<Rule, T>(task);
-  const T* p = static_cast<const T*>(task.param);
-  alignas(64) T tile[tile_elements];
+  Randomness random(task);
+  alignas(64) T tile[2 + sizeof...(I)][tile_elements];
   for (; begin < end; begin += tile_elements) {
     const std::size_t n = std::min(tile_elements, end - begin);
-    const T* g = tile;
-    T sign = 1;
-    if (is_direct<T>(task)) {
-      g = static_cast<const T*>(task.grad) + begin;
-      sign = static_cast<T>(task.plan->gradient_sign);
-    } else {
-      prepare(tile, task, begin, n);
-    }
-    task.norms[begin / tile_elements] =
-        measure_tile(rule, sign, n, p + begin, g, static_cast<T*>(task.state[I]) + begin...);
+    const T* p = load_param(tile[0], task, begin, n);
+    const Gradient<T> g = load_gradient(tile[1], task, p, begin, n);
+    const std::array<T*, sizeof...(I)> s{load_state(tile[2 + I], task, I, begin, n)...};
+    pyadam::Norms& norms = task.norms[begin / tile_elements];
+    norms = measure_tile<State::advances>(rule, g.factor, n, p, g.values, s[I]...);
+    if (has_native_state<T>(task)) continue;
+    // What counts is the state that the second pass will read: as it was stored, rounded.
+    store_states(s, task, random, begin, n);
+    (load_state(s[I], task, I, begin, n), ...);
+    norms = measure_tile<State::is_final>(rule, g.factor, n, p, g.values, s[I]...);
   }
 }
 
 template <class Rule, class T>
 void measure(const Task& task, std::size_t begin, std::size_t end) noexcept {
   measure_states<Rule, T>(task, begin, end, std::make_index_sequence<Rule::state_names.size()>());
+}
+
+// The sum of the squares of a tile of a gradient.
+template <class Stored>
+double sum_of_squares(const Stored* g, std::size_t n) {
+  SquareSums sums;
+  std::size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    prefetch(g + i);
+    sums.add(g + i, lanes);
+  }
+  sums.add(g + i, n - i);
+  return sums.total();
+}
+
+template <class Stored>
+double sum_of_decoded_squares(const Stored* g, std::size_t n) {
+  alignas(64) float tile[tile_elements];
+  load(tile, g, n);
+  return sum_of_squares(tile, n);
+}
+
+double sum_of_squares(const Float16* g, std::size_t n) { return sum_of_decoded_squares(g, n); }
+double sum_of_squares(const BFloat16* g, std::size_t n) { return sum_of_decoded_squares(g, n); }
+
+void sum_squares(const Task& task, std::size_t begin, std::size_t end) noexcept {
+  for (; begin < end; begin += tile_elements) {
+    const std::size_t n = std::min(tile_elements, end - begin);
+    double& sum = task.grad_squares[begin / tile_elements];
+    with_gradient(task, [&](const auto* g) { sum = sum_of_squares(g + begin, n); });
+  }
+}
+
+template <class T, class Stored>
+void add_to(T* __restrict sum, const Stored* __restrict g, std::size_t n) {
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) sum[i] = sum[i] + decode<T>(g[i]);
+}
+
+void accumulate(const Task& task, std::size_t begin, std::size_t end) noexcept {
+  with_gradient(task, [&](const auto* g) {
+    if (task.param_dtype == pyadam::DType::float64) {
+      add_to(static_cast<double*>(task.param) + begin, g + begin, end - begin);
+    } else {
+      add_to(static_cast<float*>(task.param) + begin, g + begin, end - begin);
+    }
+  });
+}
+
+void zero_grad(const Task& task, std::size_t begin, std::size_t end) noexcept {
+  zero_gradient(task, begin, end - begin);
 }
 
 template <class Rule, class T>
@@ -277,6 +261,7 @@ constexpr auto rules = entries(AllRules());
 namespace pyadam {
 
 extern const KernelTable PYADAM_CONCAT(kernel_table_, PYADAM_ISA);
-const KernelTable PYADAM_CONCAT(kernel_table_, PYADAM_ISA) = {PYADAM_STRING(PYADAM_ISA), rules.data(), rules.size()};
+const KernelTable PYADAM_CONCAT(kernel_table_, PYADAM_ISA) = {
+    PYADAM_STRING(PYADAM_ISA), rules.data(), rules.size(), sum_squares, accumulate, zero_grad};
 
 }  // namespace pyadam

@@ -30,6 +30,9 @@ struct KernelTable {
   const char* isa;
   const RuleEntry* rules;
   std::size_t rule_count;
+  KernelFunction sum_squares;  // writes the sums of the gradient's squares, a double per tile
+  KernelFunction accumulate;   // adds the gradient to `param`, a buffer of float32 or float64
+  KernelFunction zero_grad;
 };
 
 }  // namespace pyadam

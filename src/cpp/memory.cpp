@@ -1,11 +1,14 @@
 #include "memory.hpp"
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <system_error>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/mman.h>
+#include <unistd.h>
 #define PYADAM_HAS_MMAP 1
 #else
 #define PYADAM_HAS_MMAP 0
@@ -20,15 +23,15 @@ constexpr std::size_t large = std::size_t{1} << 20;
 constexpr std::size_t huge_page = std::size_t{1} << 21;
 
 std::byte* align_up(void* address, std::size_t alignment) {
-  const auto value = reinterpret_cast<std::uintptr_t>(address);
-  return reinterpret_cast<std::byte*>((value + alignment - 1) / alignment * alignment);
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(address) % alignment;
+  return static_cast<std::byte*>(address) + (alignment - beyond) % alignment;
 }
 
 bool is_mapped(std::size_t size) { return PYADAM_HAS_MMAP && size >= large; }
 
 }  // namespace
 
-ZeroedMemory::ZeroedMemory(std::size_t bytes) : size_(bytes) {
+ZeroedMemory::ZeroedMemory(std::size_t bytes) : size_(bytes), is_mapped_(is_mapped(bytes)) {
   const std::size_t alignment = is_mapped(bytes) ? huge_page : state_alignment;
   if (bytes > SIZE_MAX - alignment) throw std::bad_alloc();
   block_size_ = bytes + alignment;
@@ -49,9 +52,43 @@ ZeroedMemory::ZeroedMemory(std::size_t bytes) : size_(bytes) {
   data_ = align_up(block_, alignment);
 }
 
+#if PYADAM_HAS_MMAP
+namespace {
+
+[[noreturn]] void fail(const std::string& what, const std::string& directory) {
+  throw std::system_error(errno, std::generic_category(), what + " for state in " + directory);
+}
+
+}  // namespace
+
+ZeroedMemory::ZeroedMemory(std::size_t bytes, const std::string& directory)
+    : block_size_(bytes > 0 ? bytes : 1), size_(bytes), is_mapped_(true) {
+  std::string name = directory + "/pyadam-state-XXXXXX";
+  const int file = mkstemp(name.data());
+  if (file < 0) fail("cannot make a file", directory);
+  unlink(name.c_str());
+  if (ftruncate(file, static_cast<off_t>(block_size_)) != 0) {
+    const int error = errno;
+    close(file);
+    errno = error;
+    fail("cannot make room", directory);
+  }
+  block_ = mmap(nullptr, block_size_, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  const int error = errno;
+  close(file);
+  errno = error;
+  if (block_ == MAP_FAILED) fail("cannot map a file", directory);
+  data_ = static_cast<std::byte*>(block_);
+}
+#else
+ZeroedMemory::ZeroedMemory(std::size_t /*bytes*/, const std::string& directory) {
+  throw std::system_error(ENOTSUP, std::generic_category(), "no files are mapped on this system, as for " + directory);
+}
+#endif
+
 ZeroedMemory::~ZeroedMemory() {
 #if PYADAM_HAS_MMAP
-  if (is_mapped(size_)) {
+  if (is_mapped_) {
     munmap(block_, block_size_);
     return;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 namespace pyadam {
 
@@ -10,6 +11,10 @@ constexpr std::size_t state_alignment = 64;
 class ZeroedMemory {
  public:
   explicit ZeroedMemory(std::size_t bytes);  // throws std::bad_alloc
+
+  // In a file without a name in `directory`, so that it may be larger than the machine's memory; the file is gone with
+  // the object. Throws std::system_error.
+  ZeroedMemory(std::size_t bytes, const std::string& directory);
   ~ZeroedMemory();
   ZeroedMemory(const ZeroedMemory&) = delete;
   ZeroedMemory& operator=(const ZeroedMemory&) = delete;
@@ -22,6 +27,7 @@ class ZeroedMemory {
   std::size_t block_size_;
   std::byte* data_;
   std::size_t size_;
+  bool is_mapped_;
 };
 
 }  // namespace pyadam

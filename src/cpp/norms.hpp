@@ -1,4 +1,4 @@
-// What the norms of tiles add up to, in one order whatever the threads.
+// What the norms of tiles add up to, in one order whatever the threads: a binary tree of neighbours.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,10 @@
 
 namespace pyadam {
 
-// |p| / |direction| over all tiles; 1 where either is 0. Overwrites `tiles`.
+// The sum of all tiles; overwrites them.
+double sum_of_tiles(double* tiles, std::size_t count);
+
+// |p| / |direction| over all tiles, which it overwrites; 1 where either is 0.
 double trust_ratio(Norms* tiles, std::size_t count);
 
 }  // namespace pyadam

@@ -5,7 +5,7 @@
 #include <atomic>
 
 #include "dispatch.hpp"
-#include "norms.hpp"
+#include "flush_denormals.hpp"
 #include "thread_pool.hpp"
 
 namespace pyadam {
@@ -14,28 +14,25 @@ namespace {
 std::atomic<int> num_threads{1};
 std::atomic<std::size_t> min_share{16 * tile_elements};
 
-std::size_t elements_of(const std::vector<Task>& tasks) {
-  return tasks.empty() ? 0 : tasks.back().first + tasks.back().size;
-}
-
 int threads_for(std::size_t elements) {
   const std::size_t shares = std::max<std::size_t>(elements / min_share, 1);
   return static_cast<int>(std::min<std::size_t>(shares, static_cast<std::size_t>(num_threads)));
 }
 
-const Kernel& kernel_of(const Task& task) {
-  const RuleEntry& rule = active_kernels().rules[task.plan->rule];
-  return task.param_dtype == DType::float64 ? rule.float64 : rule.float32;
-}
-
-enum class Pass { measure, update };
-
 void work_on(Pass pass, const Task& task, std::size_t begin, std::size_t end) {
-  const Kernel& kernel = kernel_of(task);
-  if (pass == Pass::update) {
-    kernel.update(task, begin, end);
-  } else if (kernel.measure != nullptr) {
-    kernel.measure(task, begin, end);
+  const KernelTable& kernels = active_kernels();
+  switch (pass) {
+    case Pass::sum_squares:
+      return kernels.sum_squares(task, begin, end);
+    case Pass::accumulate:
+      return kernels.accumulate(task, begin, end);
+    case Pass::zero_grad:
+      return kernels.zero_grad(task, begin, end);
+    case Pass::measure:
+      if (has_two_passes(task)) kernel_of(task).measure(task, begin, end);
+      return;
+    case Pass::update:
+      return kernel_of(task).update(task, begin, end);
   }
 }
 
@@ -72,7 +69,8 @@ void run_share(Pass pass, const std::vector<Task>& tasks, std::size_t index, std
 // which the system has put to sleep does not keep all waiting.
 class Shares {
  public:
-  Shares(Pass pass, const std::vector<Task>& tasks, int workers) : pass_(pass), tasks_(tasks), workers_(workers) {
+  Shares(Pass pass, const std::vector<Task>& tasks, int workers, bool flush_denormals)
+      : pass_(pass), tasks_(tasks), workers_(workers), flush_denormals_(flush_denormals) {
     const auto count = static_cast<std::size_t>(workers);
     shares_ = std::max(count, elements_of(tasks) / share_elements);
     for (std::size_t i = 0; i < count; ++i) {
@@ -82,8 +80,9 @@ class Shares {
   }
 
   void work(int worker) {
+    const FlushDenormals mode(flush_denormals_);
     for (int i = 0; i < workers_; ++i) {
-      Queue& queue = queues_[(worker + i) % workers_];
+      Queue& queue = queues_[static_cast<std::size_t>((worker + i) % workers_)];
       for (std::size_t share; (share = queue.next++) < queue.end;) run_share(pass_, tasks_, share, shares_);
     }
   }
@@ -100,19 +99,10 @@ class Shares {
   Pass pass_;
   const std::vector<Task>& tasks_;
   int workers_;
+  bool flush_denormals_;
   std::size_t shares_;
   std::array<Queue, max_threads> queues_;
 };
-
-void run_pass(Pass pass, const std::vector<Task>& tasks) {
-  const int threads = threads_for(elements_of(tasks));
-  if (threads == 1) {
-    for (const Task& task : tasks) work_on(pass, task, 0, task.size);
-    return;
-  }
-  Shares shares(pass, tasks, threads);
-  run_in_parallel(threads, [&shares](int worker) { shares.work(worker); });
-}
 
 }  // namespace
 
@@ -121,16 +111,26 @@ int get_num_threads() { return num_threads; }
 void set_min_share(std::size_t elements) { min_share = elements; }
 std::size_t get_min_share() { return min_share; }
 
+std::size_t elements_of(const std::vector<Task>& tasks) {
+  return tasks.empty() ? 0 : tasks.back().first + tasks.back().size;
+}
+
+const Kernel& kernel_of(const Task& task) {
+  const RuleEntry& rule = active_kernels().rules[task.plan->rule];
+  return task.param_dtype == DType::float64 ? rule.float64 : rule.float32;
+}
+
 bool has_two_passes(const Task& task) { return kernel_of(task).measure != nullptr; }
 
-void run(std::vector<Task>& tasks) noexcept {
-  if (std::any_of(tasks.begin(), tasks.end(), has_two_passes)) {
-    run_pass(Pass::measure, tasks);
-    for (Task& task : tasks) {
-      if (has_two_passes(task)) task.trust_ratio = trust_ratio(task.norms, tiles(task.size));
-    }
+void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals) noexcept {
+  const int threads = threads_for(elements_of(tasks));
+  if (threads == 1) {
+    const FlushDenormals mode(flush_denormals);
+    for (const Task& task : tasks) work_on(pass, task, 0, task.size);
+    return;
   }
-  run_pass(Pass::update, tasks);
+  Shares shares(pass, tasks, threads, flush_denormals);
+  run_in_parallel(threads, [&shares](int worker) { shares.work(worker); });
 }
 
 }  // namespace pyadam

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "kernel_table.hpp"
 #include "step.hpp"
 
 namespace pyadam {
@@ -15,10 +16,19 @@ int get_num_threads();
 void set_min_share(std::size_t elements);
 std::size_t get_min_share();
 
-// Whether the task's rule needs norms of the whole parameter before it can update it.
+// All elements of a step: `tasks[i].first` counts those before task i.
+std::size_t elements_of(const std::vector<Task>& tasks);
+
+// The rule of a task, compiled for the active ISA and the task's compute type.
+const Kernel& kernel_of(const Task& task);
+
+// Whether the rule needs norms of the whole parameter before it can update it.
 bool has_two_passes(const Task& task);
 
-// Updates all parameters as one piece of work. `tasks[i].first` counts the elements before task i.
-void run(std::vector<Task>& tasks) noexcept;
+// What can be done to all tasks as one piece of work.
+enum class Pass { sum_squares, accumulate, zero_grad, measure, update };
+
+// With `flush_denormals`, all threads count subnormal numbers as zero while they are at it.
+void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals = false) noexcept;
 
 }  // namespace pyadam

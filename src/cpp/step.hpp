@@ -1,12 +1,25 @@
-// What one optimizer step is made of. Plain data: bindings fill it, parallel cuts it, the kernel reads it.
+// What one optimizer step is made of. Plain data: bindings fill it, whole_step and parallel cut it, the kernel reads
+// it.
 #pragma once
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 namespace pyadam {
 
-enum class DType { float32, float64, float16, bfloat16 };
+enum class DType { float32, float64, float16, bfloat16, int16 };
+
+constexpr std::size_t itemsize(DType dtype) { return dtype == DType::float64 ? 8 : (dtype == DType::float32 ? 4 : 2); }
+
+// How a parameter keeps its precision from step to step. All but `native` compute in float32.
+enum class Storage {
+  native,          // float32 or float64, updated where it lies
+  float32_master,  // a float32 copy is updated; the parameter is its image, rounded to nearest
+  split,           // bfloat16, with the float32's missing bits beside it
+  stochastic,      // rounded up or down at random, right on average
+  nearest,         // rounded to nearest
+};
 
 constexpr std::size_t max_states = 4;
 constexpr std::size_t max_scalars = 12;
@@ -18,10 +31,13 @@ constexpr std::size_t tile_elements = 1024;
 // doubles here and are rounded once, to the compute type, when the kernel starts on a parameter.
 struct Plan {
   std::size_t rule;
-  double gradient_sign;  // -1 where the objective is maximised
-  double l2;             // coupled weight decay: added to the gradient, times the parameter
-  double l1;             // added to the gradient, times the parameter's sign
-  double decay;          // decoupled weight decay: the parameter's factor before the update
+  double gradient_factor;  // sign, loss scale, mean and clipping by norm in one
+  double clip_value;       // the gradient is kept in [-clip_value, clip_value]; infinity where it is not
+  double l2;               // coupled weight decay: added to the gradient, times the parameter
+  double l1;               // added to the gradient, times the parameter's sign
+  double decay;            // decoupled weight decay: the parameter's factor before the update
+  double ema_rate;         // how far the average moves towards the updated parameter
+  std::uint64_t random_key;
   std::array<double, max_scalars> scalars;
 };
 
@@ -44,15 +60,24 @@ struct Task {
   void* param;
   const void* grad;
   std::array<void*, max_states> state;
+  void* kept;  // of `param_storage`: the float32 master, or the missing bits; else null
+  void* ema;   // the parameter's average, of the compute type, or null
   std::size_t size;
   std::size_t first;  // elements of the step that come before this parameter
   DType param_dtype;
   DType grad_dtype;
+  DType state_dtype;
+  Storage param_storage;
+  bool zeroes_grad;  // whether the gradient is set to zero once it is used
   const Plan* plan;
-  const Bounds* bounds;  // or null
-  Norms* norms;          // of each tile, for a rule of two passes, or null
-  double trust_ratio;    // what the norms of all tiles give: the factor of the last scalar, else 1
+  const Bounds* bounds;         // or null
+  std::uint64_t random_offset;  // the number of its first element among those of the optimizer
+  double* grad_squares;         // of each tile, for the norm of all gradients, or null
+  Norms* norms;                 // of each tile, for a rule of two passes, or null
+  double trust_ratio;           // what the norms of all tiles give: the factor of the last scalar, else 1
 };
+
+constexpr DType compute_dtype(DType param) { return param == DType::float64 ? DType::float64 : DType::float32; }
 
 constexpr std::size_t tiles(std::size_t elements) { return (elements + tile_elements - 1) / tile_elements; }
 

@@ -68,7 +68,7 @@ class ThreadPool {
       for (; started_ < workers - 1; ++started_) {
         std::thread([this, index = started_ + 1] { serve(index); }).detach();
       }
-    } catch (const std::exception&) {
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
       // The system has no more threads: those that are there do the work.
     }
   }
@@ -121,9 +121,31 @@ ThreadPool& the_pool() {
   return *current;
 }
 
+std::atomic<HostParallel> host_parallel{nullptr};
+std::atomic<HostThreadNumber> host_thread_number{nullptr};
+
+#if defined(__unix__) || defined(__APPLE__)
+// The host's threads are not in a forked child either, and GNU OpenMP would wait for them for ever.
+[[maybe_unused]] const int host_fork_handler_installed =
+    pthread_atfork(nullptr, nullptr, [] { host_parallel = nullptr; });
+#endif
+
+void work_on_host(void* work) { (*static_cast<const std::function<void(int)>*>(work))(host_thread_number.load()()); }
+
 }  // namespace
 
+void use_host_threads(HostParallel parallel, HostThreadNumber thread_number) {
+  host_thread_number = thread_number;
+  host_parallel = parallel;
+}
+
 void run_in_parallel(int workers, const std::function<void(int)>& work) {
+  const HostParallel parallel = workers > 1 ? host_parallel.load() : nullptr;
+  if (parallel != nullptr) {
+    auto* argument = const_cast<std::function<void(int)>*>(&work);
+    parallel(work_on_host, argument, static_cast<unsigned>(workers), 0);
+    return;
+  }
   if (workers == 1 || !the_pool().run(workers, work)) work(0);
 }
 

@@ -18,4 +18,13 @@ constexpr int max_threads = 1024;
 // ever.
 void run_in_parallel(int workers, const std::function<void(int)>& work);
 
+// The entry points of OpenMP's run time, by the names GOMP_parallel and omp_get_thread_num.
+using HostParallel = void (*)(void (*work)(void*), void* argument, unsigned threads, unsigned flags);
+using HostThreadNumber = int (*)();
+
+// From now on the work is done by the threads of a run time that the process has already, because a library that is in
+// use keeps them spinning between its own regions: others would have to share their cores with them, and a step that
+// follows such a region would take as long as on one core. Null, null goes back to threads of its own, as a fork does.
+void use_host_threads(HostParallel parallel, HostThreadNumber thread_number);
+
 }  // namespace pyadam

@@ -1,11 +1,14 @@
 #include "arrays.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace pyadam {
 namespace {
 
 using Flags = py::detail::npy_api;
+
+constexpr const char* parameter_dtypes = "float64, float32, bfloat16 or float16";
 
 const py::detail::PyArray_Proxy* proxy(py::handle array) { return py::detail::array_proxy(array.ptr()); }
 
@@ -68,17 +71,14 @@ bool same_shape(py::handle array, const std::vector<py::ssize_t>& shape) {
   return static_cast<std::size_t>(a->nd) == shape.size() && std::equal(shape.begin(), shape.end(), a->dimensions);
 }
 
-const char* compute_dtype_name(DType dtype) { return dtype == DType::float64 ? "float64" : "float32"; }
-
 bool is_plain_array(py::handle value) {
   static const PyTypeObject* const ndarray = Flags::get().PyArray_Type_;
   return Py_TYPE(value.ptr()) == ndarray;
 }
 
 MemoryRange range_of(const void* data, std::size_t size, DType dtype) {
-  const std::size_t itemsize = dtype == DType::float64 ? 8 : (dtype == DType::float32 ? 4 : 2);
   const auto begin = reinterpret_cast<std::uintptr_t>(data);
-  return {begin, begin + size * itemsize};
+  return {begin, begin + size * itemsize(dtype)};
 }
 
 // The bytes between an array's first and last element.
@@ -132,7 +132,9 @@ std::vector<std::size_t> DisjointRanges::overlapped_by(MemoryRange range) const 
   auto next = std::lower_bound(ranges_.begin(), ranges_.end(), range.end,
                                [](const Owned& o, std::uintptr_t end) { return o.range.begin < end; });
   // Disjoint ranges end in the order in which they begin.
-  while (next != ranges_.begin() && (--next)->range.end > range.begin) owners.push_back(next->owner);
+  for (; next != ranges_.begin() && std::prev(next)->range.end > range.begin; --next) {
+    owners.push_back(std::prev(next)->owner);
+  }
   return owners;
 }
 
@@ -140,13 +142,13 @@ MemoryRange ParameterView::range() const { return range_of(data, size, dtype); }
 
 ParameterView check_parameter(py::handle value, const std::string& name) {
   if (!is_array(value)) {
-    throw py::type_error(name + " must be a numpy.ndarray of float32 or float64, found " + type_name(value));
+    throw py::type_error(name + " must be a numpy.ndarray of " + parameter_dtypes + ", found " + type_name(value));
   }
   refuse_masked(value, name);
   const auto array = py::reinterpret_borrow<py::array>(value);
   DType dtype{};
-  if (!kernel_dtype(array, dtype) || (dtype != DType::float32 && dtype != DType::float64)) {
-    throw py::type_error(name + " must be of dtype float32 or float64 in native byte order, found " +
+  if (!kernel_dtype(array, dtype)) {
+    throw py::type_error(name + " must be of dtype " + parameter_dtypes + " in native byte order, found " +
                          dtype_name(array));
   }
   if (!array.writeable()) {
@@ -200,12 +202,37 @@ GradientView view_gradient(py::object& gradient, const ParameterView& parameter,
                           shape_text(shape_of(array)));
   }
   if (!read_in_place(gradient, parameter, view)) {
-    gradient = numpy.attr("array")(array, py::arg("dtype") = compute_dtype_name(parameter.dtype),
+    DType dtype{};
+    if (!kernel_dtype(array, dtype)) dtype = compute_dtype(parameter.dtype);
+    gradient = numpy.attr("array")(array, py::arg("dtype") = numpy_dtype(dtype),
                                    py::arg("order") = parameter.c_order ? "C" : "F", py::arg("subok") = false);
-    view = {proxy(gradient)->data, parameter.dtype, extent_of(array)};
+    view = {proxy(gradient)->data, dtype, extent_of(array)};
   }
   return view;
 }
+
+py::dtype numpy_dtype(DType dtype) {
+  switch (dtype) {
+    case DType::float32:
+      return py::dtype::of<float>();
+    case DType::float64:
+      return py::dtype::of<double>();
+    case DType::float16:
+      return py::dtype("float16");
+    case DType::int16:
+      return py::dtype::of<std::int16_t>();
+    case DType::bfloat16:
+      break;
+  }
+  try {
+    return py::dtype::from_args(py::module_::import("ml_dtypes").attr("bfloat16"));
+  } catch (py::error_already_set& error) {
+    if (!error.matches(PyExc_ImportError)) throw;
+    throw py::import_error("arrays of bfloat16 need the package ml_dtypes: pip install 'pyadam[bfloat16]'");
+  }
+}
+
+bool is_writeable(py::handle array) { return (proxy(array)->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0; }
 
 bool shares_memory(py::handle a, py::handle b) {
   return py::module_::import("numpy").attr("shares_memory")(a, b).cast<bool>();

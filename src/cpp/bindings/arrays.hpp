@@ -69,6 +69,11 @@ struct GradientView {
 // the parameter by its `path`.
 GradientView view_gradient(py::object& gradient, const ParameterView& parameter, const std::string& path);
 
+// NumPy's dtype; that of bfloat16 is ml_dtypes'. Throws ImportError where that package is missing.
+py::dtype numpy_dtype(DType dtype);
+
+bool is_writeable(py::handle array);
+
 // Whether two arrays have an element in common; exact, and slow where strides interleave.
 bool shares_memory(py::handle a, py::handle b);
 

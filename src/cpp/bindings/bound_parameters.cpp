@@ -1,144 +1,115 @@
 #include "bound_parameters.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <stdexcept>
+#include <system_error>
+#include <thread>
 
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
+#include "turn.hpp"
 
 namespace pyadam {
 namespace {
 
-// Shorter work keeps the GIL: to give it up and wait for it again costs more than the work.
-constexpr std::size_t gil_release_elements = 16 * tile_elements;
-
-std::size_t rule_index(const std::string& name) {
-  const KernelTable& kernels = active_kernels();
-  for (std::size_t i = 0; i < kernels.rule_count; ++i) {
-    if (name == kernels.rules[i].name) return i;
-  }
-  throw std::invalid_argument("unknown rule '" + name + "'");
-}
-
-std::size_t padded_bytes(const ParameterView& view) {
-  const MemoryRange range = view.range();
-  return (range.end - range.begin + state_alignment - 1) / state_alignment * state_alignment;
-}
-
-void read_doubles(PyObject* values, double* out, std::size_t count, const char* what) {
-  if (!PyTuple_CheckExact(values) || static_cast<std::size_t>(PyTuple_GET_SIZE(values)) != count) {
-    throw std::invalid_argument(std::string("a plan must have a tuple of ") + std::to_string(count) + " " + what);
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(values, static_cast<Py_ssize_t>(i)));
-  }
-  if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-}
-
-Plan make_plan(const py::handle& function, std::size_t rule, std::int64_t t) {
-  const auto result = py::reinterpret_steal<py::object>(
-      PyObject_CallOneArg(function.ptr(), py::reinterpret_steal<py::object>(PyLong_FromLongLong(t)).ptr()));
-  if (!result) throw py::error_already_set();
-  if (!PyTuple_CheckExact(result.ptr()) || PyTuple_GET_SIZE(result.ptr()) != 2) {
-    throw std::invalid_argument("a plan must be a tuple of two tuples");
-  }
-  Plan plan{};
-  plan.rule = rule;
-  std::array<double, 4> stages{};
-  read_doubles(PyTuple_GET_ITEM(result.ptr(), 0), stages.data(), stages.size(), "stage factors");
-  plan.gradient_sign = stages[0];
-  plan.l2 = stages[1];
-  plan.l1 = stages[2];
-  plan.decay = stages[3];
-  read_doubles(PyTuple_GET_ITEM(result.ptr(), 1), plan.scalars.data(), active_kernels().rules[rule].scalars, "scalars");
-  return plan;
-}
-
 // The data of an array that must fit a parameter exactly: what the Python layer has prepared.
-const void* buffer_of(const py::handle& value, const ParameterView& parameter, const std::string& path) {
+const void* buffer_of(const py::handle& value, const ParameterView& parameter, DType dtype, const std::string& path) {
   py::object array = py::reinterpret_borrow<py::object>(value);
-  const GradientView view = view_gradient(array, parameter, path);
-  if (!array.is(value) || view.dtype != parameter.dtype) {
-    throw std::invalid_argument("an array of the dtype and memory order of " + path + " is needed");
+  if (!py::isinstance<py::array>(array) ||
+      !py::reinterpret_borrow<py::array>(array).dtype().equal(numpy_dtype(dtype))) {
+    throw std::invalid_argument("an array of another dtype is needed for " + path);
   }
+  if (dtype == DType::int16) array = array.attr("view")("float16");  // as wide, and of a dtype that a gradient may have
+  const py::object viewed = array;
+  const GradientView view = view_gradient(array, parameter, path);
+  if (!array.is(viewed)) throw std::invalid_argument("an array of the memory order of " + path + " is needed");
   return view.data;
 }
 
-py::array array_over(const ParameterView& view, void* data, const py::handle& owner) {
-  const bool is_double = view.dtype == DType::float64;
-  const auto itemsize = static_cast<py::ssize_t>(is_double ? sizeof(double) : sizeof(float));
+// When the interpreter ends, Python makes other threads that ask for the GIL exit, by unwinding their stacks. That must
+// not go through C++ that expects to hold the GIL, nor through a destructor, where it would end the process: such a
+// thread sleeps here until the process is over.
+void take_gil(PyThreadState* thread) {
+  try {
+    PyEval_RestoreThread(thread);
+  } catch (...) {
+    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  }
+}
+
+py::array array_over(const ParameterView& view, const KeptArray& kept, const py::handle& owner) {
+  const auto bytes = static_cast<py::ssize_t>(itemsize(kept.dtype));
   const auto strides =
-      view.c_order ? py::detail::c_strides(view.shape, itemsize) : py::detail::f_strides(view.shape, itemsize);
-  return py::array(is_double ? py::dtype::of<double>() : py::dtype::of<float>(), view.shape, strides, data, owner);
+      view.c_order ? py::detail::c_strides(view.shape, bytes) : py::detail::f_strides(view.shape, bytes);
+  return py::array(numpy_dtype(kept.dtype), view.shape, strides, kept.data, owner);
+}
+
+std::shared_ptr<ZeroedMemory> zeroed_memory(std::size_t bytes, const std::string& directory) {
+  if (directory.empty()) return std::make_shared<ZeroedMemory>(bytes);
+  try {
+    return std::make_shared<ZeroedMemory>(bytes, directory);
+  } catch (const std::system_error& error) {
+    PyErr_SetString(PyExc_OSError, error.what());
+    throw py::error_already_set();
+  }
 }
 
 }  // namespace
 
-// Marks a step in hand. It is refused to begin another on the same parameters, from another thread or from a plan.
 class BoundParameters::Busy {
  public:
-  explicit Busy(BoundParameters& owner) : owner_(owner) {
-    if (owner.busy_) throw std::runtime_error("a step of these parameters is already running");
-    owner.busy_ = true;
-  }
-  ~Busy() {
-    owner_.grads_.clear();
-    owner_.busy_ = false;
-  }
-  Busy(const Busy&) = delete;
-  Busy& operator=(const Busy&) = delete;
+  explicit Busy(BoundParameters& owner) : owner_(owner), turn_(owner.busy_) {}
+  ~Busy() { owner_.grads_.clear(); }
 
  private:
   BoundParameters& owner_;
+  Turn turn_;
 };
 
 void BoundParameters::add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths,
-                                const std::vector<double>& initial_state) {
+                                const std::vector<double>& initial_state, const std::optional<std::string>& master,
+                                const std::optional<std::string>& state_dtype, bool has_ema) {
   const Busy busy(*this);
-  Group group{rule_index(rule), initial_state, nullptr};
-  const std::size_t states = active_kernels().rules[group.rule].states;
+  Group group{{rule_index(rule), initial_state, master.value_or(""),
+               state_dtype == "bfloat16" ? DType::bfloat16 : DType::float32, has_ema},
+              nullptr};
+  const std::size_t states = active_kernels().rules[group.keeping.rule].states;
   if (initial_state.size() != states) throw std::invalid_argument("a number for each state buffer is needed");
 
   std::vector<Slot> slots = slots_;
+  std::vector<Storage> storages;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     const ParameterView view = check_parameter(arrays[i], paths.at(i));
+    storages.push_back(storage_of(view.dtype, group.keeping, paths[i]));
     Slot slot{};
     slot.array = arrays[i].cast<py::array>();
     slot.view = view;
     slot.path = paths[i];
     slot.group = groups_.size();
+    slot.kept = kept_arrays(view.dtype, group.keeping, storages.back());
+    for (const KeptArray& kept : slot.kept) bytes += padded_bytes(kept, view.size);
     slots.push_back(slot);
-    bytes += states * padded_bytes(view);
   }
   DisjointRanges ranges = ranges_of(slots);
 
-  group.memory = std::make_shared<ZeroedMemory>(bytes);
+  group.memory = zeroed_memory(bytes, state_dir);
   std::byte* next = group.memory->data();
-  groups_.push_back(group);
   for (std::size_t i = slots_.size(); i < slots.size(); ++i) {
-    for (std::size_t s = 0; s < states; ++s) {
-      slots[i].state[s] = next;
-      next += padded_bytes(slots[i].view);
+    Slot& slot = slots[i];
+    for (std::size_t k = 0; k < slot.kept.size(); ++k) {
+      slot.kept[k].data = next;
+      next += padded_bytes(slot.kept[k], slot.view.size);
+      fill_initial(k, slot.kept[k], group.keeping, slot.view, false);
     }
-    fill_initial(slots[i], false);
+    slot.task = task_of(slot.view, slot.kept, states, storages[i - slots_.size()]);
+    slot.task.random_offset = i == 0 ? 0 : slots[i - 1].task.random_offset + slots[i - 1].view.size;
   }
+  groups_.push_back(group);
   slots_ = std::move(slots);
   ranges_ = std::move(ranges);
-}
-
-// Memory that is zero already is left untouched, for the threads that will use it.
-void BoundParameters::fill_initial(Slot& slot, bool also_zeros) const {
-  const std::vector<double>& values = groups_[slot.group].initial_state;
-  for (std::size_t s = 0; s < values.size(); ++s) {
-    if (values[s] == 0 && !also_zeros) continue;
-    if (slot.view.dtype == DType::float64) {
-      std::fill_n(static_cast<double*>(slot.state[s]), slot.view.size, values[s]);
-    } else {
-      std::fill_n(static_cast<float*>(slot.state[s]), slot.view.size, static_cast<float>(values[s]));
-    }
-  }
 }
 
 void BoundParameters::set_bounds(std::size_t index, const py::object& lower, const py::object& upper) {
@@ -148,8 +119,8 @@ void BoundParameters::set_bounds(std::size_t index, const py::object& lower, con
   py::object arrays = py::none();
   if (py::isinstance<py::array>(lower)) {
     arrays = py::make_tuple(lower, upper);
-    bounds.lower_array = buffer_of(lower, slot.view, slot.path);
-    bounds.upper_array = buffer_of(upper, slot.view, slot.path);
+    bounds.lower_array = buffer_of(lower, slot.view, compute_dtype(slot.view.dtype), slot.path);
+    bounds.upper_array = buffer_of(upper, slot.view, compute_dtype(slot.view.dtype), slot.path);
   } else if (!lower.is_none()) {
     bounds.lower = lower.cast<double>();
     bounds.upper = upper.cast<double>();
@@ -193,27 +164,51 @@ std::vector<BoundParameters::Slot> BoundParameters::rebound(const py::object& ne
     }
     slots[i].array = arrays[i].cast<py::array>();
     slots[i].view = view;
+    slots[i].task.param = view.data;
   }
   return slots;
 }
 
-void BoundParameters::step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays) {
+bool BoundParameters::step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays,
+                           double grad_scale, bool zero_grad) {
   const Busy busy(*this);
-  collect_gradients(grads);
+  uses_sums_ = grads.is_none();
+  if (uses_sums_ && sums_.count() == 0) {
+    throw py::value_error("step() without gradients takes the mean of those given to accumulate(), and there are none");
+  }
+  if (!uses_sums_ && sums_.count() > 0) {
+    throw py::value_error("step() was given gradients while " + std::to_string(sums_.count()) +
+                          " are accumulated: add these with accumulate() and call step() without any, or forget the "
+                          "others with zero_grad()");
+  }
+  if (!uses_sums_) collect_gradients(grads);
   make_plans(plans);
+  const std::vector<py::object> given = zero_grad ? grads_ : std::vector<py::object>();
+  StepOptions options{grad_scale, clip_norm, skip_nonfinite, flush_denormals};
+  if (uses_sums_) options.grad_divisor *= static_cast<double>(sums_.count());
   // From here on no user's code runs, so what is checked stays true until it is used.
   if (new_arrays.is_none()) {
-    make_tasks(slots_, ranges_);
-    make_room_for_norms();
+    make_tasks(slots_, ranges_, zero_grad || uses_sums_);
+    check_zeroable(given);
+    memory_.reserve(tasks_, options);
   } else {
     std::vector<Slot> slots = rebound(new_arrays);
     DisjointRanges ranges = ranges_of(slots);
-    make_tasks(slots, ranges);
-    make_room_for_norms();
-    slots_ = std::move(slots);
+    make_tasks(slots, ranges, zero_grad || uses_sums_);
+    check_zeroable(given);
+    memory_.reserve(tasks_, options);
+    slots_.swap(slots);
     ranges_ = std::move(ranges);
+    for (std::size_t i = 0; i < tasks_.size(); ++i) {
+      if (tasks_[i].bounds != nullptr) tasks_[i].bounds = &slots_[slot_of_task_[i]].bounds;
+    }
   }
-  run_tasks();
+  const StepResult result = run_step(options);
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (!given[i].is(grads_[i])) given[i].attr("fill")(0);  // what was read is a copy
+  }
+  if (uses_sums_) sums_.forget();
+  return result.has_stepped;
 }
 
 // Own references, because another thread may change the list while the GIL is released.
@@ -230,77 +225,130 @@ void BoundParameters::collect_gradients(const py::object& grads) {
   for (std::size_t i = 0; i < count; ++i) grads_.push_back(py::reinterpret_borrow<py::object>(first[i]));
 }
 
-// Parameters of a group that have the same age share a plan; as a rule that is all of them.
+bool BoundParameters::takes_part(std::size_t index) const {
+  return uses_sums_ ? sums_.has(index) : !grads_[index].is_none();
+}
+
 void BoundParameters::make_plans(const py::tuple& plans) {
-  plans_.clear();
+  plans_.begin();
   plan_of_slot_.resize(slots_.size());
-  using Key = std::pair<std::size_t, std::int64_t>;
-  std::map<Key, std::size_t> earlier;  // stays empty, and allocates nothing, where all have one age
-  Key last_key{0, 0};
-  std::size_t last_plan = 0;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (grads_[i].is_none()) continue;
-    const Key key{slots_[i].group, slots_[i].step + 1};
-    if (key != last_key) {
-      if (!plans_.empty()) earlier.emplace(last_key, last_plan);
-      const auto known = earlier.find(key);
-      if (known == earlier.end()) {
-        last_plan = plans_.size();
-        plans_.push_back(make_plan(plans[key.first], groups_[key.first].rule, key.second));
-      } else {
-        last_plan = known->second;
-      }
-      last_key = key;
-    }
-    plan_of_slot_[i] = last_plan;
+    if (!takes_part(i)) continue;
+    const std::size_t group = slots_[i].group;
+    plan_of_slot_[i] = plans_.place_of(group, groups_[group].keeping.rule, slots_[i].step + 1, plans[group], seed);
   }
 }
 
-void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges) {
+GradientView BoundParameters::checked_gradient(std::size_t index, const std::vector<Slot>& slots,
+                                               const DisjointRanges& ranges) {
+  const Slot& slot = slots[index];
+  if (!is_unchanged(slot.array, slot.view)) {
+    throw py::value_error(slot.path +
+                          " was made read-only, reshaped, resized or given another dtype since it was bound");
+  }
+  if (uses_sums_) return sums_.view(index);
+  const py::object given = grads_[index];
+  const GradientView grad = view_gradient(grads_[index], slot.view, slot.path);
+  for (const std::size_t owner : ranges.overlapped_by(grad.extent)) {
+    if (shares_memory(given, slots[owner].array)) {
+      throw py::value_error("gradient of " + slot.path + " shares memory with " + slots[owner].path);
+    }
+  }
+  return grad;
+}
+
+void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges, bool zero_grad) {
   tasks_.clear();
+  slot_of_task_.clear();
   std::size_t elements = 0;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (grads_[i].is_none()) continue;
-    const Slot& slot = slots[i];
-    if (!is_unchanged(slot.array, slot.view)) {
-      throw py::value_error(slot.path +
-                            " was made read-only, reshaped, resized or given another dtype since it was bound");
-    }
-    const py::object given = grads_[i];
-    const GradientView grad = view_gradient(grads_[i], slot.view, slot.path);
-    for (const std::size_t owner : ranges.overlapped_by(grad.extent)) {
-      if (shares_memory(given, slots[owner].array)) {
-        throw py::value_error("gradient of " + slot.path + " shares memory with " + slots[owner].path);
-      }
-    }
-    tasks_.push_back({slot.view.data, grad.data, slot.state, slot.view.size, elements, slot.view.dtype, grad.dtype,
-                      &plans_[plan_of_slot_[i]], slot.is_bounded ? &slot.bounds : nullptr, nullptr, 1.0});
-    elements += slot.view.size;
+    if (!takes_part(i)) continue;
+    const GradientView grad = checked_gradient(i, slots, ranges);
+    Task& task = tasks_.emplace_back(slots[i].task);
+    slot_of_task_.push_back(i);
+    task.grad = grad.data;
+    task.grad_dtype = grad.dtype;
+    task.zeroes_grad = zero_grad;
+    task.plan = &plans_.all()[plan_of_slot_[i]];
+    task.bounds = slots[i].is_bounded ? &slots[i].bounds : nullptr;
+    task.random_offset += first_element;
+    task.first = elements;
+    elements += task.size;
   }
 }
 
-void BoundParameters::make_room_for_norms() {
-  std::size_t count = 0;
-  for (const Task& task : tasks_) count += has_two_passes(task) ? tiles(task.size) : 0;
-  norms_.resize(count);
-  Norms* next = norms_.data();
-  for (Task& task : tasks_) {
-    if (!has_two_passes(task)) continue;
-    task.norms = next;
-    next += tiles(task.size);
+// One gradient must not be zeroed before another that lies in the same memory is read.
+void BoundParameters::check_zeroable(const std::vector<py::object>& given) const {
+  std::vector<DisjointRanges::Owned> zeroed;
+  for (std::size_t t = 0; t < tasks_.size() && !given.empty(); ++t) {
+    const std::size_t i = slot_of_task_[t];
+    if (!py::isinstance<py::array>(given[i]) || !is_writeable(given[i])) {
+      throw py::value_error("gradient of " + slots_[i].path + " must be a writeable array for zero_grad=True");
+    }
+    const auto begin = reinterpret_cast<std::uintptr_t>(tasks_[t].grad);
+    zeroed.push_back({{begin, begin + tasks_[t].size * itemsize(tasks_[t].grad_dtype)}, i});
+  }
+  const auto [first, second] = DisjointRanges().assign(std::move(zeroed));
+  if (first != DisjointRanges::none) {
+    throw py::value_error("gradients of " + slots_[first].path + " and " + slots_[second].path +
+                          " share memory, so zero_grad=True would zero one before it is read");
   }
 }
 
-void BoundParameters::run_tasks() {
-  for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].step += grads_[i].is_none() ? 0 : 1;
-  ++step_count_;
-  const std::size_t elements = tasks_.empty() ? 0 : tasks_.back().first + tasks_.back().size;
-  if (elements < gil_release_elements) {
-    run(tasks_);
+StepResult BoundParameters::run_step(const StepOptions& options) {
+  StepResult result{};
+  if (elements_of(tasks_) < gil_release_elements) {
+    result = take_step(tasks_, plans_.all(), options);
   } else {
-    const py::gil_scoped_release release;
-    run(tasks_);
+    PyThreadState* const thread = PyEval_SaveThread();
+    result = take_step(tasks_, plans_.all(), options);
+    take_gil(thread);
   }
+  grad_norm = result.grad_norm;
+  has_grad_norm = result.has_grad_norm;
+  if (!result.has_stepped) {
+    ++skipped;
+    return result;
+  }
+  for (const std::size_t i : slot_of_task_) ++slots_[i].step;
+  ++step_count_;
+  return result;
+}
+
+void BoundParameters::accumulate(const py::object& grads) {
+  const Busy busy(*this);
+  uses_sums_ = false;
+  collect_gradients(grads);
+  tasks_.clear();
+  slot_of_task_.clear();
+  std::size_t elements = 0;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!takes_part(i)) continue;
+    const GradientView grad = checked_gradient(i, slots_, ranges_);
+    Task& task = tasks_.emplace_back();
+    slot_of_task_.push_back(i);
+    task.param = sums_.reserve(i, slots_[i].view.size, grad.dtype);
+    task.param_dtype = sums_.view(i).dtype;
+    task.grad = grad.data;
+    task.grad_dtype = grad.dtype;
+    task.size = slots_[i].view.size;
+    task.first = elements;
+    elements += task.size;
+  }
+  if (elements < gil_release_elements) {
+    run_pass(Pass::accumulate, tasks_);
+  } else {
+    PyThreadState* const thread = PyEval_SaveThread();
+    run_pass(Pass::accumulate, tasks_);
+    take_gil(thread);
+  }
+  for (const std::size_t i : slot_of_task_) sums_.was_added_to(i);
+  sums_.count_one();
+}
+
+void BoundParameters::clear_accumulated() {
+  const Busy busy(*this);
+  sums_.clear();
 }
 
 void BoundParameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states) {
@@ -308,26 +356,27 @@ void BoundParameters::restore(std::int64_t step_count, const std::vector<std::in
   if (steps.size() != slots_.size() || states.size() != slots_.size()) {
     throw std::invalid_argument("restore takes a step and a state per parameter");
   }
-  std::vector<std::array<const void*, max_states>> sources(slots_.size());
+  std::vector<std::vector<const void*>> sources(slots_.size());
   for (std::size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    sources[i].assign(slot.kept.size(), nullptr);
     if (states[i].is_none()) continue;
-    const auto buffers = states[i].cast<py::tuple>();
-    if (buffers.size() != groups_[slots_[i].group].initial_state.size()) {
-      throw std::invalid_argument("restore takes an array per state buffer of " + slots_[i].path);
-    }
-    for (std::size_t s = 0; s < buffers.size(); ++s) {
-      sources[i][s] = buffer_of(buffers[s], slots_[i].view, slots_[i].path);
+    const auto given = states[i].cast<py::dict>();
+    for (std::size_t k = 0; k < slot.kept.size(); ++k) {
+      const KeptArray& kept = slot.kept[k];
+      if (given.contains(kept.name)) sources[i][k] = buffer_of(given[kept.name], slot.view, kept.dtype, slot.path);
     }
   }
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const MemoryRange range = slots_[i].view.range();
-    slots_[i].step = steps[i];
-    if (states[i].is_none()) {
-      fill_initial(slots_[i], true);
-      continue;
-    }
-    for (std::size_t s = 0; s < groups_[slots_[i].group].initial_state.size(); ++s) {
-      std::memmove(slots_[i].state[s], sources[i][s], range.end - range.begin);
+    Slot& slot = slots_[i];
+    slot.step = steps[i];
+    for (std::size_t k = 0; k < slot.kept.size(); ++k) {
+      const KeptArray& kept = slot.kept[k];
+      if (sources[i][k] == nullptr) {
+        fill_initial(k, kept, groups_[slot.group].keeping, slot.view, true);
+      } else {
+        std::memmove(kept.data, sources[i][k], slot.view.size * itemsize(kept.dtype));
+      }
     }
   }
   step_count_ = step_count;
@@ -335,6 +384,7 @@ void BoundParameters::restore(std::int64_t step_count, const std::vector<std::in
 
 std::vector<std::int64_t> BoundParameters::steps() const {
   std::vector<std::int64_t> steps;
+  steps.reserve(slots_.size());
   for (const Slot& slot : slots_) steps.push_back(slot.step);
   return steps;
 }
@@ -345,16 +395,14 @@ py::list BoundParameters::arrays() const {
   return arrays;
 }
 
-py::tuple BoundParameters::state(std::size_t index) const {
+py::dict BoundParameters::state(std::size_t index) const {
   const Slot& slot = slots_.at(index);
-  const Group& group = groups_[slot.group];
-  const std::size_t count = group.initial_state.size();
-  py::tuple state(count);
+  py::dict state;
   // The capsule shares ownership of the group's memory, so that an array may outlive the optimizer.
-  for (std::size_t s = 0; s < count; ++s) {
-    const py::capsule owner(new std::shared_ptr<ZeroedMemory>(group.memory),
+  for (const KeptArray& kept : slot.kept) {
+    const py::capsule owner(new std::shared_ptr<ZeroedMemory>(groups_[slot.group].memory),
                             [](void* memory) { delete static_cast<std::shared_ptr<ZeroedMemory>*>(memory); });
-    state[s] = array_over(slot.view, slot.state[s], owner);
+    state[kept.name] = array_over(slot.view, kept, owner);
   }
   return state;
 }

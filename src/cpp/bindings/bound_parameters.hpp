@@ -1,18 +1,22 @@
-// The parameters of an optimizer, bound once: their buffers, their state and their step counts.
+// The parameters of an optimizer, bound once: their buffers, what is kept beside them and their step counts.
 #pragma once
 
 #include <pybind11/numpy.h>
 
 #include <cstdint>
-#include <map>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "../kernel_table.hpp"
 #include "../memory.hpp"
 #include "../step.hpp"
+#include "../whole_step.hpp"
 #include "arrays.hpp"
+#include "gradient_sums.hpp"
+#include "kept_arrays.hpp"
+#include "plans.hpp"
 
 namespace pyadam {
 
@@ -20,31 +24,50 @@ namespace py = pybind11;
 
 class BoundParameters {
  public:
-  // Adds parameters that share hyperparameters, with state for `rule` that starts at `initial_state`, a number for each
-  // of its buffers. `paths` name the parameters in messages.
+  // Adds parameters that share hyperparameters. `paths` name them in messages; the state of `rule` starts at
+  // `initial_state`, a number for each of its arrays; `master` and `state_dtype` are None or names.
   void add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths,
-                 const std::vector<double>& initial_state);
+                 const std::vector<double>& initial_state, const std::optional<std::string>& master,
+                 const std::optional<std::string>& state_dtype, bool has_ema);
 
-  // Keeps parameter `index` in the box [lower, upper]: two numbers, or two arrays of its shape, dtype and memory order.
-  // None, None takes the box away.
+  // Keeps parameter `index` in the box [lower, upper]: two numbers, or two arrays of its shape, memory order and
+  // compute type. None, None takes the box away.
   void set_bounds(std::size_t index, const py::object& lower, const py::object& upper);
 
-  // Updates every parameter whose gradient is not None. `plans` holds a function per group: plan(t) returns
-  // ((gradient_sign, l2, l1, decay), scalars) for the step t (from 1) of that group's parameters. `new_arrays`, if not
-  // None, replaces the parameters first. Everything is checked, and all Python code has run, before anything is
-  // written.
-  void step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays);
+  // Updates every parameter whose gradient is not None, and returns true; or false if the step was skipped. `plans`
+  // holds a function per group: plan(t) returns the stages' numbers and the rule's scalars for the step t (from 1) of
+  // that group's parameters. `grads` None stands for the accumulated ones; `new_arrays`, if not None, replaces the
+  // parameters first. Everything is checked, and all Python code has run, before anything is written.
+  bool step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays, double grad_scale,
+            bool zero_grad);
 
-  // Sets step counts and copies state in. `states[i]` has an array per state buffer, or is None for
-  // the initial state.
+  // Adds gradients to those that the next step will take the mean of.
+  void accumulate(const py::object& grads);
+  void clear_accumulated();
+  std::int64_t accumulated() const { return sums_.count(); }
+
+  // Sets step counts and copies arrays in. `states[i]` maps names to arrays; what it does not name, or all if it is
+  // None, starts anew.
   void restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states);
 
   std::int64_t step_count() const { return step_count_; }
   std::vector<std::int64_t> steps() const;
   py::list arrays() const;
 
-  // The live state buffers of parameter `index`, as arrays of its shape and memory order.
-  py::tuple state(std::size_t index) const;
+  // What is kept beside parameter `index`, live, by name; the arrays have its shape and memory order.
+  py::dict state(std::size_t index) const;
+
+  // Of the optimizer, not of a group: see StepOptions.
+  double clip_norm = std::numeric_limits<double>::infinity();
+  bool skip_nonfinite = false;
+  bool flush_denormals = false;
+  std::uint64_t seed = 0;
+  std::string state_dir;            // where groups that are added keep their state in files; empty: in memory
+  std::uint64_t first_element = 0;  // where these parameters are a part of others: how many elements come before them
+
+  std::int64_t skipped = 0;
+  double grad_norm = 0;  // of the last step, if `has_grad_norm`
+  bool has_grad_norm = false;
 
  private:
   struct Slot {
@@ -53,15 +76,15 @@ class BoundParameters {
     std::string path;
     std::size_t group;
     std::int64_t step = 0;
-    std::array<void*, max_states> state{};
+    std::vector<KeptArray> kept;
+    Task task{};  // all that is the same in every step
     bool is_bounded = false;
     Bounds bounds{};
     py::object bound_arrays;  // keeps what `bounds` points to
   };
 
   struct Group {
-    std::size_t rule;
-    std::vector<double> initial_state;
+    Keeping keeping;
     std::shared_ptr<ZeroedMemory> memory;
   };
 
@@ -70,24 +93,28 @@ class BoundParameters {
   DisjointRanges ranges_of(const std::vector<Slot>& slots) const;
   std::vector<Slot> rebound(const py::object& new_arrays) const;
   void collect_gradients(const py::object& grads);
+  bool takes_part(std::size_t index) const;
   void make_plans(const py::tuple& plans);
-  void fill_initial(Slot& slot, bool also_zeros) const;
-  void make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges);
-  void make_room_for_norms();
-  void run_tasks();
+  GradientView checked_gradient(std::size_t index, const std::vector<Slot>& slots, const DisjointRanges& ranges);
+  void make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges, bool zero_grad);
+  void check_zeroable(const std::vector<py::object>& given) const;
+  StepResult run_step(const StepOptions& options);
 
   std::vector<Group> groups_;
   std::vector<Slot> slots_;
   DisjointRanges ranges_;
   std::int64_t step_count_ = 0;
   bool busy_ = false;
+  GradientSums sums_;
 
   // Of the step in hand; members so that their memory is used again.
+  bool uses_sums_ = false;
   std::vector<py::object> grads_;
-  std::vector<Plan> plans_;
+  Plans plans_;
   std::vector<std::size_t> plan_of_slot_;
   std::vector<Task> tasks_;
-  std::vector<Norms> norms_;
+  std::vector<std::size_t> slot_of_task_;
+  StepMemory memory_;
 };
 
 }  // namespace pyadam

@@ -8,7 +8,10 @@
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
 #include "../thread_pool.hpp"
+#include "addressed_parameters.hpp"
 #include "bound_parameters.hpp"
+#include "dlpack.hpp"
+#include "snapshot.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -58,9 +61,18 @@ void set_min_share(std::size_t elements) {
   pyadam::set_min_share(elements);
 }
 
+// Addresses of functions of OpenMP's run time, or 0 and 0.
+void use_host_threads(std::uintptr_t parallel, std::uintptr_t thread_number) {
+  // NOLINTBEGIN(performance-no-int-to-ptr): Python knows addresses as integers
+  pyadam::use_host_threads(reinterpret_cast<pyadam::HostParallel>(parallel),
+                           reinterpret_cast<pyadam::HostThreadNumber>(thread_number));
+  // NOLINTEND(performance-no-int-to-ptr)
+}
+
 }  // namespace
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): the import lock is held
   if (const char* isa = std::getenv("PYADAM_ISA"); isa != nullptr && *isa != '\0') {
     try {
       pyadam::select_isa(isa);
@@ -74,6 +86,7 @@ PYBIND11_MODULE(_core, m) {
   m.attr("MAX_THREADS") = max_threads;
   m.attr("TILE") = pyadam::tile_elements;
   m.attr("RULES") = rules();
+  m.attr("GRADIENT_DTYPES") = pyadam::gradient_dtypes();
 
   m.def("isa", [] { return std::string(pyadam::active_kernels().isa); });
   m.def("available_isas", &pyadam::available_isas);
@@ -81,16 +94,60 @@ PYBIND11_MODULE(_core, m) {
   m.def("set_num_threads", &set_num_threads, "threads"_a);
   m.def("get_num_threads", &pyadam::get_num_threads);
   m.def("set_min_share", &set_min_share, "elements"_a);
+  m.def("use_host_threads", &use_host_threads, "parallel"_a, "thread_number"_a);
   m.def("get_min_share", &pyadam::get_min_share);
+
+  m.def("kept_arrays", &pyadam::names_of_kept_arrays, "rule"_a, "dtype"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
+        "path"_a);
+
+  using pyadam::AddressedParameters;
+  py::class_<AddressedParameters>(m, "AddressedParameters")
+      .def(py::init<>())
+      .def("add_group", &AddressedParameters::add_group, "rule"_a, "master"_a, "state_dtype"_a, "has_ema"_a)
+      .def("add", &AddressedParameters::add, "path"_a, "address"_a, "size"_a, "dtype"_a, "kept"_a, "step"_a,
+           "step_address"_a, "step_dtype"_a, "first_element"_a)
+      .def("set_bounds", &AddressedParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
+      .def("set_bound_arrays", &AddressedParameters::set_bound_arrays, "index"_a, "lower"_a, "upper"_a)
+      .def("step", &AddressedParameters::step, "grads"_a, "dtypes"_a, "plans"_a, "grad_scale"_a = 1.0)
+      .def_readwrite("clip_norm", &AddressedParameters::clip_norm)
+      .def_readwrite("skip_nonfinite", &AddressedParameters::skip_nonfinite)
+      .def_readwrite("seed", &AddressedParameters::seed)
+      .def_readonly("grad_norm", &AddressedParameters::grad_norm)
+      .def_readonly("has_grad_norm", &AddressedParameters::has_grad_norm)
+      .def_property_readonly("steps", &AddressedParameters::steps);
+
+  using pyadam::Snapshot;
+  py::class_<Snapshot>(m, "Snapshot").def(py::init<const py::list&>(), "containers"_a).def("holds", &Snapshot::holds);
+
+  using pyadam::WatchedTensors;
+  py::class_<WatchedTensors>(m, "WatchedTensors")
+      .def(py::init<const py::capsule&, const py::object&, const py::list&>(), "exchange_api"_a, "tensor_type"_a,
+           "tensors"_a)
+      .def("hold", &WatchedTensors::hold)
+      .def("addresses_of", &WatchedTensors::addresses_of, "gradients"_a);
 
   using pyadam::BoundParameters;
   py::class_<BoundParameters>(m, "BoundParameters")
       .def(py::init<>())
-      .def("add_group", &BoundParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a)
+      .def("add_group", &BoundParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a, "master"_a,
+           "state_dtype"_a, "has_ema"_a)
       .def("set_bounds", &BoundParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
-      .def("step", &BoundParameters::step, "grads"_a, "plans"_a, "new_arrays"_a = py::none())
+      .def("step", &BoundParameters::step, "grads"_a, "plans"_a, "new_arrays"_a = py::none(), "grad_scale"_a = 1.0,
+           "zero_grad"_a = false)
+      .def("accumulate", &BoundParameters::accumulate, "grads"_a)
+      .def("clear_accumulated", &BoundParameters::clear_accumulated)
       .def("restore", &BoundParameters::restore, "step_count"_a, "steps"_a, "states"_a)
       .def("state", &BoundParameters::state, "index"_a)
+      .def_readwrite("clip_norm", &BoundParameters::clip_norm)
+      .def_readwrite("skip_nonfinite", &BoundParameters::skip_nonfinite)
+      .def_readwrite("flush_denormals", &BoundParameters::flush_denormals)
+      .def_readwrite("state_dir", &BoundParameters::state_dir)
+      .def_readwrite("seed", &BoundParameters::seed)
+      .def_readwrite("first_element", &BoundParameters::first_element)
+      .def_readwrite("skipped", &BoundParameters::skipped)
+      .def_readonly("grad_norm", &BoundParameters::grad_norm)
+      .def_readonly("has_grad_norm", &BoundParameters::has_grad_norm)
+      .def_property_readonly("accumulated", &BoundParameters::accumulated)
       .def_property_readonly("step_count", &BoundParameters::step_count)
       .def_property_readonly("steps", &BoundParameters::steps)
       .def_property_readonly("arrays", &BoundParameters::arrays);

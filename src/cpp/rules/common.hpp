@@ -16,7 +16,7 @@ constexpr std::array<const char*, sizeof...(Name)> names(Name... name) {
 // As numpy.maximum: a NaN on either side wins.
 template <class T>
 T maximum(T a, T b) {
-  return (b > a || b != b) ? b : a;
+  return (b > a || b != b) ? b : a;  // NOLINT(misc-redundant-expression): that is how NaN is told
 }
 
 // As numpy.sign: 0 for either zero, NaN for NaN.

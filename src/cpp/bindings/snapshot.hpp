@@ -1,0 +1,29 @@
+// Which objects some lists and dicts hold, to notice when one of them was exchanged.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <vector>
+
+namespace pyadam {
+
+namespace py = pybind11;
+
+// Compares identities alone: a few nanoseconds per object.
+class Snapshot {
+ public:
+  explicit Snapshot(const py::list& containers);
+
+  // Whether the same containers still hold the same objects, dicts as their values.
+  bool holds() const;
+
+ private:
+  // Calls see(object) for each, until it returns false.
+  template <class See>
+  bool each(const See& see) const;
+
+  py::list containers_;
+  std::vector<py::object> objects_;  // own references: an address is not used again while they live
+};
+
+}  // namespace pyadam
