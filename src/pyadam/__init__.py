@@ -1,6 +1,8 @@
 """The Adam family of optimizers for the CPU: one fused pass, in place, on NumPy arrays."""
 
 import os as _os
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import _core, _threads, reference
 from ._config import show_config
@@ -11,11 +13,17 @@ from .adam import Adam, AdamW
 from .adamax import Adamax
 from .lamb import LAMB
 from .lion import Lion
+from .loss_scaler import LossScaler
 from .nadam import NAdam
 from .optimizer import Optimizer
 from .radam import RAdam
 from .rmsprop import RMSprop
 from .sgd import SGD
+
+if _TYPE_CHECKING:
+    from . import lr_finder, schedules
+    from .checkpoint import CheckpointError, load
+    from .history import History
 
 __all__ = [
     "LAMB",
@@ -25,16 +33,32 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "CheckpointError",
+    "History",
     "Lion",
+    "LossScaler",
     "NAdam",
     "Optimizer",
     "RAdam",
     "RMSprop",
     "__version__",
     "get_num_threads",
+    "load",
+    "lr_finder",
     "reference",
+    "schedules",
     "set_num_threads",
     "show_config",
 ]
 
 _core.set_num_threads(min(_threads.default_num_threads(_os.environ, _threads.usable_cpus()), _core.MAX_THREADS))
+
+
+def __getattr__(name: str) -> object:
+    """Import what not every program needs when it is first asked for, so that ``import pyadam`` stays quick."""
+    if name in {"lr_finder", "schedules"}:
+        return _import_module(f".{name}", __name__)
+    homes = {"History": ".history", "CheckpointError": ".checkpoint", "load": ".checkpoint"}
+    if name in homes:
+        return getattr(_import_module(homes[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def _number_in(low: float, high: float, what: str) -> Callable[[str, Any], float
 _non_negative = _number_in(0, math.inf, ">= 0")
 _fraction = _number_in(0, 1, "in [0, 1]")
 _decay_rate = _number_in(0, math.nextafter(1, 0), "in [0, 1)")
+_positive = _number_in(math.nextafter(0, 1), math.inf, "> 0")
 
 
 def _betas(name: str, value: Any) -> tuple[float, float]:
@@ -51,6 +53,45 @@ def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, found {value!r}")
     return bool(value)
+
+
+def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """Return a check that lets None pass: what it stands for is off."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _one_of(*names: str) -> Callable[[str, Any], str]:
+    def check_name(name: str, value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"{name} must be None, {', '.join(map(repr, names))}, found {value!r}")
+        return str(value)
+
+    return check_name
+
+
+def _state_dtype(name: str, value: Any) -> str:
+    is_bfloat16 = value == "bfloat16" or (isinstance(value, (type, np.dtype)) and np.dtype(value).name == "bfloat16")
+    if not is_bfloat16:
+        raise ValueError(f"{name} must be None (that of the arithmetic) or 'bfloat16', found {value!r}")
+    return "bfloat16"
+
+
+def _directory(name: str, value: Any) -> str:
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be the path of a directory or None, found {value!r}")
+    path = os.fspath(value)
+    if not isinstance(path, str) or not os.path.isdir(path):
+        raise ValueError(f"{name} must be the path of a directory, found {value!r}")
+    return path
+
+
+def _seed(name: str, value: Any) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number from 0 to 2**64 - 1, found {value!r}")
+    seed = int(value)
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"{name} must be a whole number from 0 to 2**64 - 1, found {value!r}")
+    return seed
 
 
 def _bound(name: str, value: Any, unbounded: float) -> float | NDArray[Any]:
@@ -83,6 +124,24 @@ def _bounds(name: str, value: Any) -> Bounds | None:
 
 Bounds = tuple[float | NDArray[Any], float | NDArray[Any]]
 
+
+def representable(bounds: Bounds, dtype: Any) -> Bounds:
+    """Return the box as float32, rounded inwards to numbers of a 16-bit dtype, so that rounding cannot leave it."""
+
+    def inwards(bound: float | NDArray[Any], towards: float) -> NDArray[np.float32]:
+        exact = np.asarray(bound, np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rounded = exact.astype(dtype)
+            is_outside = rounded.astype(np.float64) < exact if towards > 0 else rounded.astype(np.float64) > exact
+            moved = np.nextafter(rounded, np.asarray(towards, dtype))
+        return np.where(is_outside, moved, rounded).astype(np.float32)
+
+    low, high = inwards(bounds[0], math.inf), inwards(bounds[1], -math.inf)
+    if np.any(low > high):
+        raise ValueError(f"there is no number of {np.dtype(dtype).name} within {bounds!r}")
+    return low if low.ndim else float(low), high if high.ndim else float(high)
+
+
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "lr": _non_negative,
     "betas": _betas,
@@ -97,6 +156,17 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "dampening": _fraction,
     "l1": _non_negative,
     "bounds": _bounds,
+    "clip_value": _optional(_positive),
+    "clip_norm": _optional(_positive),
+    "grad_scale": _positive,
+    "skip_nonfinite": _flag,
+    "flush_denormals": _flag,
+    "ema_decay": _optional(_decay_rate),
+    "ema_warmup": _flag,
+    "master": _optional(_one_of("float32", "split", "stochastic", "nearest")),
+    "state_dtype": _optional(_state_dtype),
+    "seed": _seed,
+    "state_dir": _optional(_directory),
     "amsgrad": _flag,
     "maximize": _flag,
     "decoupled_weight_decay": _flag,
@@ -108,12 +178,22 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
 }
 
 # Hyperparameters that decide what is computed, not how much: they are no functions of the step.
-_CONSTANT = frozenset(key for key, check in _CHECKS.items() if check is _flag) | {"bounds", "initial_accumulator_value"}
+_CONSTANT = frozenset(key for key, check in _CHECKS.items() if check is _flag) | {
+    "bounds",
+    "initial_accumulator_value",
+    "master",
+    "state_dtype",
+    "seed",
+    "state_dir",
+}
 
 
 def check(key: str, value: Any, name: str) -> Any:
     """Return the hyperparameter `key` in its one type, or raise TypeError or ValueError that calls it `name`."""
-    return _CHECKS[key](name, value)
+    try:
+        return _CHECKS[key](name, value)
+    except RecursionError:  # from the repr of what was found
+        raise ValueError(f"{name} is nested too deeply to be a hyperparameter") from None
 
 
 def is_schedule(key: str, value: Any) -> bool:

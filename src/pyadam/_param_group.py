@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._hyperparameters import Bounds, check, check_setting, is_schedule
+from ._hyperparameters import Bounds, check, check_setting, is_schedule, representable
+from ._plans import Planner
 
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
 Options = Mapping[str, Any]
-Stages = tuple[float, float, float, float]
 
 
 class ParamGroup(MutableMapping[str, Any]):
@@ -41,12 +42,24 @@ class ParamGroup(MutableMapping[str, Any]):
         self._options = {key: check_setting(key, value, self._name(key)) for key, value in options.items()}
         #: The name of the kernel's rule.
         self.rule = cls._rule(self._options)
+        # Has the hyperparameters of the step in hand or of the last one; those of no step yet may be schedules.
+        self._planner = Planner(cls, self._options)
+        #: The function that the kernel asks for the numbers of a step.
+        self.plan = self._planner.plan
         #: The paths of the parameters, and their places among those of all groups.
         self.paths = paths
         start = len(core.steps)
         self.members = range(start, start + len(arrays))
         initial = cls._initial_state(self._options)
-        core.add_group(self.rule, arrays, paths, [initial] * len(self.state_names))
+        core.add_group(
+            self.rule,
+            arrays,
+            paths,
+            [initial] * len(_core.RULES[self.rule][0]),
+            self._options["master"],
+            self._options["state_dtype"],
+            self._options["ema_decay"] is not None,
+        )
         self.set_options(self._options)
 
     def __getitem__(self, key: str) -> Any:
@@ -77,11 +90,6 @@ class ParamGroup(MutableMapping[str, Any]):
         return f"param_groups[{self._index}][{key!r}]"
 
     @property
-    def state_names(self) -> tuple[str, ...]:
-        """The names of the rule's state arrays."""
-        return _core.RULES[self.rule][0]
-
-    @property
     def options(self) -> dict[str, Any]:
         """The hyperparameters as they were set, schedules as functions."""
         return dict(self._options)
@@ -89,7 +97,11 @@ class ParamGroup(MutableMapping[str, Any]):
     def check_options(self, options: Options) -> list[tuple[Any, Any]]:
         """Check what single hyperparameters cannot tell, and return the box of each parameter."""
         changed = ", ".join(self._name(key) for key in options if options[key] is not self._options[key])
-        for what, of in (("rule", self._cls._rule), ("initial state", self._cls._initial_state)):
+        for what, of in (
+            ("rule", self._cls._rule),
+            ("initial state", self._cls._initial_state),
+            ("way the parameters and their state are kept", _keeping),
+        ):
             try:
                 is_same = of(options) == of(self._options)
             except ValueError as error:
@@ -105,9 +117,7 @@ class ParamGroup(MutableMapping[str, Any]):
         for i, (low, high) in zip(self.members, self.check_options(options), strict=True):
             self._core.set_bounds(i, low, high)
         self._options = dict(options)
-        #: The hyperparameters of the step in hand or of the last one; those of no step yet may be schedules.
-        self._values: Options = self._options
-        self._stages: Stages | None = None
+        self._planner.use(self._options)
         #: Whether a hyperparameter is a function of the step; kept, since every step asks.
         self.has_schedules = any(map(self.is_scheduled, self._options))
 
@@ -115,6 +125,11 @@ class ParamGroup(MutableMapping[str, Any]):
         """Return the bounds of a parameter as the kernel takes them: numbers, or arrays that lie as it does."""
         if bounds is None:
             return None, None
+        if array.dtype.itemsize == 2:
+            try:
+                bounds = representable(bounds, array.dtype)
+            except ValueError as error:
+                raise ValueError(f"{self._name('bounds')} of {path}: {error}") from None
         if not any(isinstance(bound, np.ndarray) for bound in bounds):
             return bounds
         for bound in bounds:
@@ -123,8 +138,9 @@ class ParamGroup(MutableMapping[str, Any]):
                     f"{self._name('bounds')} must have the shape {array.shape} of {path}, found {bound.shape}"
                 )
         order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
+        dtype = np.float64 if array.dtype == np.float64 else np.float32
         with np.errstate(over="ignore"):  # a bound beyond the range of the dtype is no bound
-            low, high = (np.array(np.broadcast_to(bound, array.shape), array.dtype, order=order) for bound in bounds)
+            low, high = (np.array(np.broadcast_to(bound, array.shape), dtype, order=order) for bound in bounds)
         return low, high
 
     def is_scheduled(self, key: str) -> bool:
@@ -140,16 +156,7 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def advance(self, step: int) -> None:
         """Use the hyperparameters of the 0-based `step`."""
-        self._values = self.evaluated(step)
-        self._stages = None
-
-    def plan(self, t: int) -> tuple[Stages, tuple[float, ...]]:
-        """Return the kernel's numbers for the step `t` (from 1) of the group's parameters: stages, then the rule's."""
-        values = self._values
-        if self._stages is None:
-            l2, decay = self._cls._weight_decay(values)
-            self._stages = (-1.0 if values["maximize"] else 1.0, l2, values["l1"], decay)
-        return self._stages, self._cls._scalars(values, t)
+        self._planner.use(self.evaluated(step))
 
     @property
     def counts_steps_in_torch(self) -> bool:
@@ -158,9 +165,49 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def last_values(self) -> Options:
         """Return the hyperparameters of the last step, or of the next one if none was taken."""
-        is_raw = self.has_schedules and self._values is self._options
-        return self.evaluated(self._core.step_count) if is_raw else self._values
+        values = self._planner.values
+        is_raw = self.has_schedules and values is self._options
+        return self.evaluated(self._core.step_count) if is_raw else values
+
+    @property
+    def current(self) -> dict[str, Any]:
+        """The hyperparameters of the last step, with schedules as the values they had; before it, of the next step."""
+        return deepcopy(dict(self.last_values()))
+
+    def schedule_state(self) -> dict[str, Any]:
+        """Return the state of the schedules that have one, by hyperparameter."""
+        return {key: value.state_dict() for key, value in self._stateful_schedules().items()}
+
+    def load_schedule_state(self, states: Mapping[str, Any]) -> None:
+        """Take over what `schedule_state` returned; a hyperparameter that has no state here is left as it is."""
+        for key, value in self._stateful_schedules().items():
+            if key in states:
+                value.load_state_dict(states[key])
+
+    def check_schedule_state(self, states: Any, where: str) -> None:
+        """Check by loading it into copies that `load_schedule_state` can load it."""
+        if not isinstance(states, Mapping):
+            raise TypeError(f"{where} must be a dict, found {type(states).__name__}")
+        for key in states:
+            if key not in self._options:
+                raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
+            if not isinstance(states[key], Mapping):
+                raise TypeError(f"{where}[{key!r}] must be a dict, found {type(states[key]).__name__}")
+        for key, value in deepcopy(self._stateful_schedules()).items():
+            if key in states:
+                value.load_state_dict(states[key])
+
+    def _stateful_schedules(self) -> dict[str, Any]:
+        return {
+            key: value
+            for key, value in self._options.items()
+            if is_schedule(key, value) and hasattr(value, "load_state_dict") and value.state_dict()
+        }
 
     def derived_state(self, t: int) -> dict[str, float]:
         """Return what PyTorch keeps as state after `t` steps, and pyadam derives from them."""
         return self._cls._derived_state(self.last_values(), t)
+
+
+def _keeping(options: Options) -> tuple[Any, Any, bool]:
+    return options["master"], options["state_dtype"], options["ema_decay"] is not None

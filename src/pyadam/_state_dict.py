@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from numbers import Real
 from typing import Any, Literal
 
@@ -17,23 +16,42 @@ from ._param_group import ParamGroup
 # Keys of PyTorch's groups that say how PyTorch shall compute, or are its scheduler's own.
 _IGNORED = frozenset({"foreach", "fused", "capturable", "differentiable", "initial_lr"})
 
+# What is kept beside the state that other libraries keep too.
+_OWN_STATE = frozenset({"master", "low_bits", "ema"})
 
-def export(core: _core.BoundParameters, groups: Sequence[ParamGroup]) -> dict[str, Any]:
-    """Return copies of all that `restore` needs."""
+
+def export(core: _core.BoundParameters, groups: Sequence[ParamGroup], copy: bool = True) -> dict[str, Any]:
+    """Return all that `restore` needs: copies, or with ``copy=False`` the live arrays, which the next step changes."""
     state: dict[int, dict[str, Any]] = {}
     param_groups = []
     steps = core.steps
     for group in groups:
         for i in group.members:
             if steps[i] > 0:
-                buffers = [buffer.copy(order="K") for buffer in core.state(i)]
-                state[i] = {"step": steps[i], **dict(zip(group.state_names, buffers, strict=True))}
+                arrays = core.state(i)
+                buffers = {name: array.copy(order="K") for name, array in arrays.items()} if copy else arrays
+                state[i] = {"step": steps[i], **buffers}
                 state[i].update(group.derived_state(steps[i]))
-        param_groups.append(
-            {**deepcopy(dict(group.last_values())), "params": list(group.members), "param_names": list(group.paths)}
-        )
+        values = group.current if copy else dict(group.last_values())
+        param_groups.append({**values, "params": list(group.members), "param_names": list(group.paths)})
+        if schedule_state := group.schedule_state():
+            param_groups[-1]["schedule_state"] = schedule_state
     rules = [group.rule for group in groups]
     return {"state": state, "param_groups": param_groups, "step_count": core.step_count, "rules": rules}
+
+
+def own_options(state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return, checked, what the optimizer has as a whole, and its number of skipped steps."""
+    if not isinstance(state_dict, Mapping):
+        return {}, 0  # `restore` says what is wrong
+    given = state_dict.get("options", {})
+    if not isinstance(given, Mapping):
+        raise TypeError(f"state_dict['options'] must be a dict, found {type(given).__name__}")
+    for key in given:
+        if key not in ("clip_norm", "skip_nonfinite", "flush_denormals", "seed"):
+            raise ValueError(f"state_dict['options'] has an unknown entry {key!r}")
+    options = {key: check(key, value, f"state_dict['options'][{key!r}]") for key, value in given.items()}
+    return options, _step(state_dict.get("skipped", 0), "state_dict['skipped']")
 
 
 def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dict: Mapping[str, Any]) -> None:
@@ -49,7 +67,7 @@ def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dic
     arrays = core.arrays
     options = []
     steps = [0] * len(arrays)
-    buffers: list[tuple[NDArray[Any], ...] | None] = [None] * len(arrays)
+    buffers: list[dict[str, NDArray[Any]] | None] = [None] * len(arrays)
     indices: set[Any] = set()
     for g, (group, given) in enumerate(zip(groups, given_groups, strict=True)):
         where = f"state_dict['param_groups'][{g}]"
@@ -60,10 +78,11 @@ def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dic
         if len(set(members) | indices) != len(members) + len(indices):
             raise ValueError(f"{where}['params'] names a parameter twice, found {members}")
         options.append(_options(group, given, where))
+        group.check_schedule_state(given.get("schedule_state", {}), f"{where}['schedule_state']")
         for i, path, member in zip(group.members, group.paths, members, strict=True):
             indices.add(member)
             if member in given_state:
-                steps[i], buffers[i] = _state(given_state[member], arrays[i], group, path)
+                steps[i], buffers[i] = _state(given_state[member], core.state(i), group, path, is_own)
     unknown = set(given_state) - indices
     if unknown:
         raise ValueError(f"state_dict['state'] has entries of no parameter: {sorted(map(str, unknown))}")
@@ -72,13 +91,14 @@ def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dic
         raise ValueError(f"state_dict['step_count'] must be at least every step, found {step_count} and {max(steps)}")
 
     core.restore(step_count, steps, buffers)
-    for group, new in zip(groups, options, strict=True):
+    for group, given, new in zip(groups, given_groups, options, strict=True):
         group.set_options(new)
+        group.load_schedule_state(given.get("schedule_state", {}))
 
 
 def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[str, Any]:
     options = group.options
-    for key in given.keys() - {"params", "param_names"} - _IGNORED:
+    for key in given.keys() - {"params", "param_names", "schedule_state"} - _IGNORED:
         if key not in options:
             raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
         value = check(key, given[key], f"{where}[{key!r}]")
@@ -89,35 +109,41 @@ def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[st
 
 
 def _state(
-    given: Mapping[str, Any], array: NDArray[Any], group: ParamGroup, path: str
-) -> tuple[int, tuple[NDArray[Any], ...]]:
-    names = group.state_names
+    given: Mapping[str, Any], live: Mapping[str, NDArray[Any]], group: ParamGroup, path: str, is_own: bool
+) -> tuple[int, dict[str, NDArray[Any]]]:
     if not isinstance(given, Mapping):
         raise TypeError(f"state of {path} must be a dict, found {type(given).__name__}")
     entries = {key: value for key, value in given.items() if value is not None}
     if not group.counts_steps_in_torch:
         entries.setdefault("step", 1)
-    if entries.keys() - group.derived_state(1).keys() != {"step", *names}:
-        wanted = ["step", *names]
-        raise ValueError(f"state of {path} must have {wanted} for the rule {group.rule!r}, found {list(given)}")
-    order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
-    buffers = []
-    for name in names:
+    # What only pyadam keeps begins anew, from the parameter, where another library's state is taken over.
+    wanted = [name for name in live if is_own or name in entries or name not in _OWN_STATE]
+    if entries.keys() - group.derived_state(1).keys() != {"step", *wanted}:
+        raise ValueError(
+            f"state of {path} must have {['step', *wanted]} for the rule {group.rule!r}, found {list(given)}"
+        )
+    buffers = {}
+    for name in wanted:
         if isinstance(entries[name], np.ma.MaskedArray):
             raise TypeError(f"{name} of {path} must be a plain array, found a masked one")
         buffer = np.asarray(entries[name])
-        found_kind, kind = (buffer.shape, buffer.dtype), (array.shape, array.dtype)
+        found_kind, kind = (buffer.shape, buffer.dtype), (live[name].shape, live[name].dtype)
         _same(f"{name} of {path}: shape and dtype", found_kind, kind)
-        buffers.append(np.require(buffer, requirements=[order, "A"]))
-    return _step(entries["step"], f"step of {path}"), tuple(buffers)
+        order: Literal["C", "F"] = "C" if live[name].flags.c_contiguous else "F"
+        buffers[name] = np.require(buffer, requirements=[order, "A"])
+    return _step(entries["step"], f"step of {path}"), buffers
 
 
 def _step(value: Any, name: str) -> int:
     number = value if isinstance(value, int) else np.asarray(value)[()]  # PyTorch keeps a tensor
+    if isinstance(number, np.generic):
+        number = number.item()  # small types overflow where they are compared with large numbers
     if isinstance(number, (bool, np.bool_)) or not isinstance(number, Real):
         raise TypeError(f"{name} must be a whole number, found {value!r}")
-    if not (0 <= number < 2**63 and number == int(number)):
-        raise ValueError(f"{name} must be a whole number from 0 to 2**63 - 1, found {value!r}")
+    if not (
+        0 <= number < 2**53 and number == int(number)
+    ):  # so that the next ones, too, are numbers of C++ and doubles
+        raise ValueError(f"{name} must be a whole number from 0 to 2**53 - 1, found {value!r}")
     return int(number)
 
 
@@ -132,5 +158,8 @@ def _entry(mapping: Any, key: str, kind: Any, where: str) -> Any:
 
 
 def _same(what: str, found: Any, expected: Any) -> None:
-    if found != expected:
-        raise ValueError(f"{what} must be {expected}, found {found}")
+    try:
+        if found != expected:
+            raise ValueError(f"{what} must be {expected}, found {found}")
+    except RecursionError:
+        raise ValueError(f"{what} must be {expected}, found something nested too deeply") from None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+# Far below what Python's stack allows, for everything that goes through a structure.
+MAX_LEVELS = 100
+
 
 class Leaf:
     """One array."""
@@ -114,12 +117,17 @@ def _ungrouped(child: Node, branch: Any) -> Any:
     return branch["params"] if is_group(branch) and not is_structure else branch
 
 
-def structure_of(tree: Any, path: str = "") -> Node:
+def structure_of(tree: Any, path: str = "", levels: int = MAX_LEVELS) -> Node:
     """Return the structure of `tree`, where `path` leads to it from params."""
+    if levels == 0:
+        raise ValueError(f"params{path[:60]}... is more than {MAX_LEVELS} levels deep, or a container holds itself")
     if isinstance(tree, (list, tuple)):
-        return SequenceNode(path, type(tree), [structure_of(item, f"{path}[{i}]") for i, item in enumerate(tree)])
+        children = [structure_of(item, f"{path}[{i}]", levels - 1) for i, item in enumerate(tree)]
+        return SequenceNode(path, type(tree), children)
     if isinstance(tree, Mapping):
-        return MappingNode(path, {key: structure_of(item, f"{path}[{key!r}]") for key, item in tree.items()})
+        return MappingNode(
+            path, {key: structure_of(item, f"{path}[{key!r}]", levels - 1) for key, item in tree.items()}
+        )
     return Leaf(path)
 
 

@@ -36,7 +36,7 @@ class Adadelta(Optimizer):
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -52,7 +52,7 @@ class Adadelta(Optimizer):
     >>> import numpy as np, pyadam
     >>> w = np.array([1.0])
     >>> opt = pyadam.Adadelta(w, rho=0.75, eps=0.25)
-    >>> opt.step(np.array([3.0]))
+    >>> _ = opt.step(np.array([3.0]))
     >>> w.round(4)
     array([0.0513])
     """

@@ -36,7 +36,7 @@ class Adagrad(Optimizer):
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -54,7 +54,7 @@ class Adagrad(Optimizer):
     >>> w = np.array([1.0])
     >>> opt = pyadam.Adagrad(w, lr=0.5)
     >>> for _ in range(2):
-    ...     opt.step(np.array([3.0]))  # steps of lr, then lr / sqrt(2)
+    ...     _ = opt.step(np.array([3.0]))  # steps of lr, then lr / sqrt(2)
     >>> w.round(4)
     array([0.1464])
     """

@@ -41,7 +41,7 @@ class Adam(Optimizer):
         Use the form of the paper's section 2,
         :math:`lr \sqrt{1-β_2^t} / (1-β_1^t) \cdot m_t / (\sqrt{v_t} + ε)`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Adam(Optimizer):
     >>> w = np.array([1.0, -2.0])
     >>> opt = pyadam.Adam(w, lr=0.1)
     >>> for _ in range(100):
-    ...     opt.step(2 * w)  # the gradient of sum(w**2)
+    ...     _ = opt.step(2 * w)  # the gradient of sum(w**2)
     >>> bool(np.abs(w).max() < 0.05)
     True
     """
@@ -135,7 +135,7 @@ class AdamW(Adam):
     >>> import numpy as np, pyadam
     >>> w = np.ones(3)
     >>> opt = pyadam.AdamW(w, lr=0.1, weight_decay=0.5)
-    >>> opt.step(np.zeros(3))
+    >>> _ = opt.step(np.zeros(3))
     >>> w
     array([0.95, 0.95, 0.95])
     """

@@ -35,7 +35,7 @@ class Adamax(Optimizer):
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -51,7 +51,7 @@ class Adamax(Optimizer):
     >>> import numpy as np, pyadam
     >>> w = np.array([1.0, -2.0])
     >>> opt = pyadam.Adamax(w, lr=0.25)
-    >>> opt.step(np.array([3.0, -4.0]))  # the first step has the size lr
+    >>> _ = opt.step(np.array([3.0, -4.0]))  # the first step has the size lr
     >>> w.round(6)
     array([ 0.75, -1.75])
     """

@@ -36,7 +36,7 @@ class LAMB(Optimizer):
     weight_decay : float or function, default 0.0
         The weight decay λ, >= 0. It is part of the direction whose norm is taken, as the paper has it.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -53,7 +53,7 @@ class LAMB(Optimizer):
     >>> import numpy as np, pyadam
     >>> w = np.array([3.0, 4.0])
     >>> opt = pyadam.LAMB(w, lr=0.1)
-    >>> opt.step(np.array([1.0, 1.0]))  # a step of length lr * 5
+    >>> _ = opt.step(np.array([1.0, 1.0]))  # a step of length lr * 5
     >>> round(float(np.linalg.norm(w - [3.0, 4.0])), 6)
     0.5
     """

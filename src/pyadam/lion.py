@@ -32,7 +32,7 @@ class Lion(Optimizer):
     decoupled_weight_decay : bool, default True
         How to decay weights: see `Optimizer`. The paper's is decoupled.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -47,7 +47,7 @@ class Lion(Optimizer):
     >>> import numpy as np, pyadam
     >>> w = np.array([1.0, 1.0, 1.0])
     >>> opt = pyadam.Lion(w, lr=0.25)
-    >>> opt.step(np.array([3.0, -0.001, 0.0]))
+    >>> _ = opt.step(np.array([3.0, -0.001, 0.0]))
     >>> w
     array([0.75, 1.25, 1.  ])
     """

@@ -40,7 +40,7 @@ class NAdam(Optimizer):
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -58,7 +58,7 @@ class NAdam(Optimizer):
     >>> w = np.array([1.0, -2.0])
     >>> opt = pyadam.NAdam(w, lr=0.1)
     >>> for _ in range(100):
-    ...     opt.step(2 * w)  # the gradient of sum(w**2)
+    ...     _ = opt.step(2 * w)  # the gradient of sum(w**2)
     >>> bool(np.abs(w).max() < 0.05)
     True
     """
@@ -92,31 +92,33 @@ class NAdam(Optimizer):
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
         (beta1, beta2), psi, lr = options["betas"], options["momentum_decay"], options["lr"]
-        momenta, products = _momenta(beta1, psi)
-        if len(momenta) <= t + 1:
-            _extend(beta1, psi, t + 1)
-        lr_gradient = lr * (1.0 - momenta[t]) / (1.0 - products[t])
-        lr_momentum = lr * momenta[t + 1] / (1.0 - products[t + 1])
+        lr_gradient = lr * (1.0 - _momentum(beta1, psi, t)) / (1.0 - _product(beta1, psi, t))
+        lr_momentum = lr * _momentum(beta1, psi, t + 1) / (1.0 - _product(beta1, psi, t + 1))
         root_scale = 1.0 / math.sqrt(1.0 - beta2**t)
         return beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_scale, options["eps"], lr_gradient, lr_momentum
 
     @staticmethod
     def _derived_state(options: Mapping[str, Any], t: int) -> dict[str, float]:
-        beta1, psi = options["betas"][0], options["momentum_decay"]
-        _extend(beta1, psi, t)
-        return {"mu_product": _momenta(beta1, psi)[1][t]}
+        return {"mu_product": _product(options["betas"][0], options["momentum_decay"], t)}
+
+
+def _momentum(beta1: float, psi: float, t: int) -> float:
+    return float(beta1 * (1.0 - 0.5 * 0.96 ** (t * psi)))
 
 
 @lru_cache(maxsize=64)
-def _momenta(beta1: float, psi: float) -> tuple[list[float], list[float]]:
-    """Return the momenta of the steps 0, 1, ... and their products, as far as they were asked for; at 0 both are 1."""
+def _products(beta1: float, psi: float) -> list[float]:
+    """Return the products of the momenta up to the steps 0, 1, ..., as far as they were asked for."""
     del beta1, psi
-    return [1.0], [1.0]
+    return [1.0]
 
 
-def _extend(beta1: float, psi: float, t: int) -> None:
-    """Add the momenta up to step `t`, their products multiplied in the order of the steps."""
-    momenta, products = _momenta(beta1, psi)
-    while len(momenta) <= t:
-        momenta.append(float(beta1 * (1.0 - 0.5 * 0.96 ** (len(momenta) * psi))))
-        products.append(products[-1] * momenta[-1])
+def _product(beta1: float, psi: float, t: int) -> float:
+    """Return the product of the momenta up to step `t`, multiplied in the order of the steps."""
+    products = _products(beta1, psi)
+    while len(products) <= t:
+        product = products[-1] * _momentum(beta1, psi, len(products))
+        if product == products[-1]:  # rounding has stopped it, for ever since momenta grow: the table ends here
+            return product
+        products.append(product)
+    return products[t]

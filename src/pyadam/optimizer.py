@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _core, _state_dict
-from ._hyperparameters import check_setting
+from ._hyperparameters import check, check_setting, is_schedule
 from ._param_group import ParamGroup
 from ._structure import GroupListNode, is_group_list, structure_of
 
@@ -22,9 +25,45 @@ class CommonOptions(TypedDict, total=False):
     maximize: bool
     l1: Any
     bounds: Any
+    clip_value: Any
+    ema_decay: Any
+    ema_warmup: bool
+    master: Any
+    state_dtype: Any
+    clip_norm: Any
+    skip_nonfinite: bool
+    flush_denormals: bool
+    seed: int
+    state_dir: Any
 
 
-_COMMON: CommonOptions = {"maximize": False, "l1": 0.0, "bounds": None}
+# Defaults of what every group has, and of what the optimizer has as a whole.
+_OF_GROUPS: CommonOptions = {
+    "maximize": False,
+    "l1": 0.0,
+    "bounds": None,
+    "clip_value": None,
+    "ema_decay": None,
+    "ema_warmup": False,
+    "master": None,
+    "state_dtype": None,
+}
+_OF_OPTIMIZER: CommonOptions = {
+    "clip_norm": None,
+    "skip_nonfinite": False,
+    "flush_denormals": False,
+    "seed": 0,
+    "state_dir": None,
+}
+
+
+class _Accumulated:
+    def __repr__(self) -> str:
+        return "<what was accumulated>"
+
+
+# Stands for the gradients of a step that is given none; None is a gradient that is left out.
+_ACCUMULATED = _Accumulated()
 
 
 class Optimizer:
@@ -35,27 +74,64 @@ class Optimizer:
     Parameters
     ----------
     params : ndarray, or list, tuple or dict of params, or list of group dicts
-        Arrays of float32 or float64, contiguous in C or Fortran order, writeable, sharing no memory. A group is a
-        dict with its arrays under ``"params"`` and any hyperparameters beside it.
+        Arrays of float64, float32, bfloat16 (of ``ml_dtypes``) or float16, contiguous in C or Fortran order, writeable,
+        sharing no memory. A group is a dict with its arrays under ``"params"`` and any hyperparameters beside it,
+        but for `clip_norm`, `skip_nonfinite`, `flush_denormals`, `seed` and `state_dir`: these the optimizer has as a
+        whole.
     maximize : bool, default False
         Climb along the gradient.
     l1 : float or function, default 0.0
         Coefficient of ``sign(p)`` added to the gradient, >= 0; ``sign(0)`` is 0.
     bounds : (lo, hi) or None, default None
         Box that `p` is kept in: after the update it is clamped. Each of the two is a number, an array of the
-        parameter's shape, or None; they are rounded to the parameter's dtype. NaN stays NaN.
+        parameter's shape, or None; they are rounded to the parameter's dtype, for 16 bits inwards. NaN stays NaN.
+    clip_norm : float, function or None, default None
+        Greatest L2 norm, > 0, of all gradients of all groups together. They are multiplied by
+        ``min(1, clip_norm / (grad_norm + 1e-6))`` on their way; the arrays are not written to.
+    clip_value : float, function or None, default None
+        Each element of the gradient is clamped to ``[-clip_value, clip_value]``, after `clip_norm`.
+    skip_nonfinite : bool, default False
+        Skip the whole step if any element of any gradient is infinite or NaN: `step` changes nothing and returns False.
+    flush_denormals : bool, default False
+        Count numbers below the least normal one as zero, in all threads and for the step alone. Where gradients stay
+        zero for hundreds of steps, moments decay to such numbers and stay there, and a step is 10 to 60 times slower.
+        This leaves the arithmetic of `pyadam.reference`; the bits are the same on all x86 instruction sets.
+    ema_decay : float, function or None, default None
+        Decay, in [0, 1), of an exponential moving average of the parameters, kept by the same pass: see `ema`.
+        Whether there is one is fixed at construction.
+    ema_warmup : bool, default False
+        Let the average follow faster at first: its decay at step t (from 1) is ``min(ema_decay, (1 + t) / (10 + t))``.
+    master : {None, "float32", "split", "stochastic", "nearest"}, default None
+        What keeps the precision of parameters of bfloat16 or float16, whose arithmetic is that of float32; it must be
+        chosen for them, and means nothing to others. ``"float32"``: a full copy beside the parameter. ``"split"``, for
+        bfloat16: the 16 bits that it lacks of a float32. ``"stochastic"``: nothing, but random rounding. ``"nearest"``:
+        nothing; updates below half a unit in the last place are lost. Fixed at construction.
+    state_dtype : {None, "bfloat16"}, default None
+        Keep the rule's state in bfloat16, rounded at random; None is the type of the arithmetic. Fixed at construction.
+    seed : int, default 0
+        Of random rounding, which depends on the seed, the step and the element's place alone.
+    state_dir : path-like or None, default None
+        Directory in which to keep state in files, which may be larger than memory: it is mapped, and read and written
+        from one end to the other in a step. The files have no name and go with the optimizer; `save` keeps what is in
+        them. Together with parameters in ``np.memmap``, nothing of the size of the model is in memory.
 
     Notes
     -----
     `weight_decay` is added to the gradient, times `p` (L2), or with ``decoupled_weight_decay=True`` shrinks `p` by
     ``1 - lr * weight_decay`` before the update. A number may be a schedule: a function of the 0-based step.
+
+    The gradient is scaled and clipped by norm, then by value; then come `weight_decay`, `l1`, the rule, `bounds`, the
+    average and rounding.
     """
 
     _counts_steps_in_torch: ClassVar[bool] = True
 
     def __init__(self, params: Any, options: Mapping[str, Any], common: CommonOptions) -> None:
-        defaults = self._merged({**options, **_COMMON}, common, type(self).__name__)
-        defaults = {key: check_setting(key, value, key) for key, value in defaults.items()}
+        known = {**options, **_OF_GROUPS, **_OF_OPTIMIZER}
+        given = self._merged(known, common, type(self).__name__)
+        given = {key: check_setting(key, value, key) for key, value in given.items()}
+        own_options = {key: given.pop(key) for key in _OF_OPTIMIZER}
+        defaults = given
         params = _materialised(params)
         has_groups = is_group_list(params)
         trees, group_options = [], []
@@ -63,20 +139,34 @@ class Optimizer:
             trees.append(_materialised(group["params"]))
             own = {key: group[key] for key in group if key != "params"}
             group_options.append(self._merged(defaults, own, f"params[{i}]: {type(self).__name__}"))
-        self._bind(trees, group_options, has_groups)
+        self._bind(trees, group_options, has_groups, own_options)
 
     @staticmethod
     def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
         for key in own:
+            if key in _OF_OPTIMIZER and key not in defaults:
+                raise TypeError(f"{name}: {key} is of the whole optimizer, not of a group")
             if key not in defaults:
                 raise TypeError(f"{name} has no option {key!r}; it has {', '.join(defaults)}")
         return {**defaults, **own}
 
-    def _bind(self, trees: list[Any], group_options: list[dict[str, Any]], has_groups: bool) -> None:
+    def _bind(
+        self,
+        trees: list[Any],
+        group_options: list[dict[str, Any]],
+        has_groups: bool,
+        own_options: Mapping[str, Any],
+    ) -> None:
         self._lock = threading.RLock()
         _alive.add(self)
         self._is_advancing = False
+        self._is_swapped = False
         self._core = _core.BoundParameters()
+        self._core.seed = own_options["seed"]
+        self._core.state_dir = own_options.get("state_dir") or ""
+        self._core.skip_nonfinite = own_options["skip_nonfinite"]
+        self._core.flush_denormals = own_options.get("flush_denormals", False)
+        self.clip_norm = own_options["clip_norm"]
         self._has_groups = has_groups
         structures = [structure_of(tree, f"[{i}]['params']" if has_groups else "") for i, tree in enumerate(trees)]
         self._structure = GroupListNode(structures) if has_groups else structures[0]
@@ -120,35 +210,55 @@ class Optimizer:
         del options, t
         return {}
 
-    def step(self, grads: Any, *, params: Any = None) -> None:
+    def step(
+        self, grads: Any = _ACCUMULATED, *, params: Any = None, grad_scale: float = 1.0, zero_grad: bool = False
+    ) -> bool:
         """Update the parameters in place.
 
         Everything is checked before anything is written: a step that raises has changed nothing.
 
         Parameters
         ----------
-        grads : same structure as params
-            Gradients of the parameters' shapes, of any floating dtype and memory layout; they are not written to. A
-            None in place of an array skips that parameter, whose step count and state stay as they are. With
-            parameter groups, a list with an entry per group.
+        grads : same structure as params, optional
+            Gradients of the parameters' shapes, of any floating dtype and memory layout. A None in place of an array
+            skips that parameter, whose step count and state stay as they are. With parameter groups, a list with an
+            entry per group. Without `grads`, the mean of what `accumulate` was given is used.
         params : same structure as params, optional
             Arrays of the same shapes, dtypes and memory order, which replace the parameters from this step on.
+        grad_scale : float, default 1.0
+            The loss scale, > 0: gradients are divided by it on their way; the arrays are not written to.
+        zero_grad : bool, default False
+            Set the gradients to zero once they are used, also if the step is skipped. It is the one thing that writes
+            to them.
+
+        Returns
+        -------
+        bool
+            False if `skip_nonfinite` is set and the step was skipped, else True.
 
         Raises
         ------
         TypeError
             If a gradient is not an array of a floating dtype.
         ValueError
-            If a structure, shape or dtype does not fit, if a gradient shares memory with a parameter, or if a schedule
-            returns a value out of range.
+            If a structure, shape or dtype does not fit, if a gradient shares memory with a parameter, or with
+            `zero_grad` with another gradient, if a schedule returns a value out of range, or if there are no gradients.
+        RuntimeError
+            Within `swap_ema`.
         """
         with self._lock:
-            flat_grads = self._structure.leaves(grads, "grads")
+            if self._is_swapped:
+                self._refuse_while_swapped("step")
+            flat_grads = None if grads is _ACCUMULATED else self._structure.leaves(grads, "grads")
             new_arrays = None if params is None else self._structure.leaves(params, "params")
+            if grad_scale != 1.0:
+                grad_scale = check("grad_scale", grad_scale, "grad_scale")
+            if self.has_clip_schedule:
+                self._core.clip_norm = self._clip_norm_at(self._core.step_count)
             for group in self.param_groups:
                 if group.has_schedules:
                     self._advance(group)
-            self._core.step(flat_grads, self._plans, new_arrays)
+            return self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
 
     def _advance(self, group: ParamGroup) -> None:
         """Evaluate the group's schedules, which may not take a step themselves."""
@@ -159,6 +269,170 @@ class Optimizer:
             group.advance(self._core.step_count)
         finally:
             self._is_advancing = False
+
+    def accumulate(self, grads: Any) -> None:
+        """Add gradients to those of which the next `step()`, called without gradients, takes the mean.
+
+        The sums are kept in float64 where the first gradient of a parameter is, else in float32. Their number is the
+        number of calls: a parameter whose gradient is None adds nothing in that one. Like gradients, the sums are no
+        part of `state_dict`.
+
+        Parameters
+        ----------
+        grads : same structure as params
+            As for `step`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `step`.
+
+        Examples
+        --------
+        >>> import numpy as np, pyadam
+        >>> w = np.ones(2)
+        >>> opt = pyadam.SGD(w, lr=0.5)
+        >>> for micro_batch in (1.0, 3.0):
+        ...     opt.accumulate(np.full(2, micro_batch))
+        >>> _ = opt.step()
+        >>> w
+        array([0., 0.])
+        """
+        with self._lock:
+            self._refuse_while_swapped("accumulate")
+            self._core.accumulate(self._structure.leaves(grads, "grads"))
+
+    def zero_grad(self) -> None:
+        """Forget the gradients given to `accumulate` since the last step."""
+        with self._lock:
+            self._core.clear_accumulated()
+
+    @property
+    def accumulated(self) -> int:
+        """Number of times that `accumulate` was called since the last step."""
+        return self._core.accumulated
+
+    @property
+    def clip_norm(self) -> Any:
+        """Greatest norm of all gradients together, a function of the step, or None."""
+        return self._clip_norm
+
+    @clip_norm.setter
+    def clip_norm(self, value: Any) -> None:
+        self._clip_norm = check_setting("clip_norm", value, "clip_norm")
+        #: Whether `clip_norm` is a function of the step.
+        self.has_clip_schedule = is_schedule("clip_norm", value)
+        if not self.has_clip_schedule:
+            self._core.clip_norm = math.inf if self._clip_norm is None else self._clip_norm
+
+    def _clip_norm_at(self, step: int) -> float:
+        value = check("clip_norm", self._clip_norm(step), f"clip_norm({step})")
+        return math.inf if value is None else float(value)
+
+    @property
+    def skip_nonfinite(self) -> bool:
+        """Whether a step with an infinite or NaN gradient is skipped."""
+        return self._core.skip_nonfinite
+
+    @skip_nonfinite.setter
+    def skip_nonfinite(self, value: bool) -> None:
+        self._core.skip_nonfinite = check("skip_nonfinite", value, "skip_nonfinite")
+
+    @property
+    def flush_denormals(self) -> bool:
+        """Whether subnormal numbers count as zero in a step."""
+        return self._core.flush_denormals
+
+    @flush_denormals.setter
+    def flush_denormals(self, value: bool) -> None:
+        self._core.flush_denormals = check("flush_denormals", value, "flush_denormals")
+
+    @property
+    def seed(self) -> int:
+        """Seed of random rounding."""
+        return self._core.seed
+
+    @property
+    def skipped(self) -> int:
+        """Number of steps that were skipped for a gradient that was not finite."""
+        return self._core.skipped
+
+    @property
+    def grad_norm(self) -> float | None:
+        """L2 norm of all gradients of the last step, divided by the loss scale and before clipping.
+
+        None unless that step had to compute it, for `clip_norm` or `skip_nonfinite`. The sum of squares is in double
+        precision and in one fixed order: see `pyadam.reference.norm`.
+        """
+        return self._core.grad_norm if self._core.has_grad_norm else None
+
+    @property
+    def ema(self) -> Any:
+        """The averages of the parameters, live, in the structure of params; None where a group has no `ema_decay`.
+
+        They are of float32 for parameters of bfloat16 and float16, and are averages of the unrounded values if there
+        is a master. A parameter that a step skips leaves its average as it is.
+
+        Raises
+        ------
+        ValueError
+            If no group has an `ema_decay`.
+        """
+        return self._structure.unflatten(iter(self._averages()))
+
+    def _averages(self) -> list[NDArray[Any] | None]:
+        averages = [self._core.state(i).get("ema") for i in range(len(self._core.steps))]
+        if all(average is None for average in averages):
+            raise ValueError("there is no average of the parameters: construct the optimizer with ema_decay")
+        return averages
+
+    @contextmanager
+    def swap_ema(self) -> Iterator[Any]:
+        """Put the averages in the place of the parameters for as long as the `with` block lasts, as for evaluation.
+
+        Yields
+        ------
+        same structure as params
+            The parameters, which hold their averages. They are set back to the last bit at the end, whatever happens.
+
+        Raises
+        ------
+        RuntimeError
+            From `step` and whatever else would save or change the parameters, within the block.
+        ValueError
+            If no group has an `ema_decay`.
+
+        Examples
+        --------
+        >>> import numpy as np, pyadam
+        >>> w = np.array([1.0])
+        >>> opt = pyadam.SGD(w, lr=1.0, ema_decay=0.75)
+        >>> _ = opt.step(np.array([4.0]))
+        >>> with opt.swap_ema():
+        ...     print(w)
+        [0.]
+        >>> w
+        array([-3.])
+        """
+        with self._lock:
+            self._refuse_while_swapped("swap_ema")
+            averages = self._averages()
+            params = self._core.arrays
+            kept = [p.copy(order="K") for p in params]
+            self._is_swapped = True
+        try:
+            for p, average in zip(params, averages, strict=True):
+                if average is not None:
+                    p[...] = average
+            yield self.params
+        finally:
+            for p, values in zip(params, kept, strict=True):
+                p[...] = values
+            self._is_swapped = False
+
+    def _refuse_while_swapped(self, what: str) -> None:
+        if self._is_swapped:
+            raise RuntimeError(f"{what}: the parameters hold their averages, inside swap_ema()")
 
     @property
     def params(self) -> Any:
@@ -178,15 +452,26 @@ class Optimizer:
         dict
             ``"state"`` maps the index of a parameter that has taken a step to its ``"step"`` and its arrays
             (``"exp_avg"``, ...). ``"param_groups"`` has the hyperparameters, with schedules as their values at the
-            last step, the indices under ``"params"`` and their paths under ``"param_names"``. ``"step_count"`` and
-            ``"rules"`` are pyadam's own.
+            last step, the indices under ``"params"`` and their paths under ``"param_names"``; also, where a schedule
+            has state, as `schedules.ReduceOnPlateau` has, ``"schedule_state"``. ``"step_count"``, ``"rules"``,
+            ``"skipped"`` and ``"options"``, which has what the optimizer has as a whole, are pyadam's own.
 
         Notes
         -----
         PyTorch returns its live tensors, which the next step changes. These arrays are copies.
         """
         with self._lock:
-            return _state_dict.export(self._core, self.param_groups)
+            return self._exported(copy=True)
+
+    def _exported(self, copy: bool) -> dict[str, Any]:
+        clip_norm = self._clip_norm_at(max(self.step_count - 1, 0)) if self.has_clip_schedule else self._clip_norm
+        options = {"clip_norm": clip_norm, **self._own_options()}
+        exported = _state_dict.export(self._core, self.param_groups, copy)
+        return {**exported, "skipped": self.skipped, "options": options}
+
+    def _own_options(self) -> dict[str, Any]:
+        """Return what the optimizer has as a whole, but for `clip_norm`, which may be a schedule."""
+        return {"skip_nonfinite": self.skip_nonfinite, "flush_denormals": self.flush_denormals, "seed": self.seed}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state that `state_dict`, or PyTorch's optimizer of the same name, returned.
@@ -201,20 +486,108 @@ class Optimizer:
             If groups, parameters, shapes, dtypes, rules or state names differ, or a hyperparameter is out of range.
         """
         with self._lock:
-            _state_dict.restore(self._core, self.param_groups, state_dict)
+            self._refuse_while_swapped("load_state_dict")
+            self._take_over(state_dict)
+
+    def _take_over(self, state_dict: Mapping[str, Any]) -> None:
+        """Check `state_dict` and copy it in; the caller has the lock."""
+        options, skipped = _state_dict.own_options(state_dict)
+        _state_dict.restore(self._core, self.param_groups, state_dict)
+        self._core.skipped = skipped
+        self._core.seed = options.get("seed", self.seed)
+        self._core.skip_nonfinite = options.get("skip_nonfinite", self.skip_nonfinite)
+        self._core.flush_denormals = options.get("flush_denormals", self.flush_denormals)
+        if not self.has_clip_schedule:
+            self.clip_norm = options.get("clip_norm", self._clip_norm)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters, state and hyperparameters to a safetensors file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file. One that is there is replaced when the new one is complete and on disk: whatever happens, there is
+            the old file or the new one.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; the old one is still there.
+        TypeError
+            If a key of `params` is no string, integer or tuple of them.
+        ValueError
+            If the names of the arrays take more than 100 MB, which is the format's limit.
+
+        Notes
+        -----
+        Steps of other threads wait until the file is written. Parameters are named by their paths, state by theirs and
+        its own, as in ``params['encoder'][0].exp_avg``. Arrays are written in pieces and in C order; schedules as their
+        values at the last step. A process that is killed while it saves may leave a file that begins with a dot and
+        ends with ``.tmp``; the next one that saves to `path` removes it.
+
+        See Also
+        --------
+        pyadam.load : makes an optimizer of the file.
+
+        Examples
+        --------
+        >>> import os, tempfile, numpy as np, pyadam
+        >>> w = np.ones(3)
+        >>> opt = pyadam.Adam(w, lr=0.1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "run.safetensors")
+        ...     opt.save(path)
+        ...     _ = opt.step(np.full(3, 2.0))
+        ...     opt.load(path)
+        >>> w
+        array([1., 1., 1.])
+        """
+        from . import checkpoint
+
+        with self._lock:
+            self._refuse_while_swapped("save")
+            checkpoint.save(self, path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Read what `save` wrote into the parameters, in place, and the state.
+
+        A hyperparameter that is a schedule here stays one. All is checked first, the file's checksum too: if this
+        raises one of the errors below, nothing has changed. Ctrl-C waits until all is read.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is no checkpoint, is truncated or altered, or does not fit the parameters' paths, shapes and
+            dtypes or the rules. It is a ValueError.
+        OSError
+            If the file cannot be read.
+        RuntimeError
+            If the file fails or is altered after it has been checked, while it is read in: what is read until then has
+            replaced what was there.
+        """
+        from . import checkpoint
+
+        with self._lock:
+            self._refuse_while_swapped("load")
+            checkpoint.restore(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            trees = self.params if self._has_groups else [self.params]
-            return {
-                "trees": trees,
-                "options": [group.options for group in self.param_groups],
-                "has_groups": self._has_groups,
-                "state_dict": self.state_dict(),
-            }
+            self._refuse_while_swapped("pickle")
+            return self._parts(copy=True)
+
+    def _parts(self, copy: bool) -> dict[str, Any]:
+        """Return all that the optimizer is made of, with its live state or a copy."""
+        return {
+            "trees": self.params if self._has_groups else [self.params],
+            "options": [group.options for group in self.param_groups],
+            "own_options": {**self._own_options(), "clip_norm": self.clip_norm},
+            "has_groups": self._has_groups,
+            "state_dict": self._exported(copy),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._bind(state["trees"], state["options"], state["has_groups"])
+        self._bind(state["trees"], state["options"], state["has_groups"], state.get("own_options", _OF_OPTIMIZER))
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:

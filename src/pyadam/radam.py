@@ -40,7 +40,7 @@ class RAdam(Optimizer):
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -57,7 +57,7 @@ class RAdam(Optimizer):
     >>> import numpy as np, pyadam
     >>> w = np.array([1.0])
     >>> opt = pyadam.RAdam(w, lr=0.1)
-    >>> opt.step(np.array([0.5]))  # not rectified: the step is lr times the gradient
+    >>> _ = opt.step(np.array([0.5]))  # not rectified: the step is lr times the gradient
     >>> w
     array([0.95])
     """

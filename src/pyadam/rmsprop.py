@@ -46,7 +46,7 @@ class RMSprop(Optimizer):
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Notes
     -----
@@ -63,7 +63,7 @@ class RMSprop(Optimizer):
     >>> import numpy as np, pyadam
     >>> w = np.array([1.0])
     >>> opt = pyadam.RMSprop(w, lr=0.25, alpha=0.75)
-    >>> opt.step(np.array([3.0]))  # a step of lr / sqrt(1 - alpha)
+    >>> _ = opt.step(np.array([3.0]))  # a step of lr / sqrt(1 - alpha)
     >>> w.round(6)
     array([0.5])
     """

@@ -38,7 +38,7 @@ class SGD(Optimizer):
     decoupled_weight_decay : bool, default False
         How to decay weights: see `Optimizer`.
     **common
-        ``maximize``, ``l1`` and ``bounds``: see `Optimizer`.
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class SGD(Optimizer):
     >>> w = np.array([1.0])
     >>> opt = pyadam.SGD(w, lr=0.1, momentum=0.9)
     >>> for _ in range(2):
-    ...     opt.step(np.array([1.0]))
+    ...     _ = opt.step(np.array([1.0]))
     >>> w.round(6)
     array([0.71])
     """

@@ -1,12 +1,13 @@
-"""Every update rule in plain NumPy: the specification of the kernel, and what tests compare it with.
+"""The update rules in plain NumPy.
 
 Each function takes a parameter `p`, its gradient `g`, its state and the step `t` (from 1), and returns the new
 parameter and state; nothing is changed in place. The operations and their order are those of the C++ headers in
 ``src/cpp/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are formed
 in double precision and rounded once.
 
-Every function also takes the hyperparameters ``lr``, ``weight_decay``, ``decoupled_weight_decay``, ``maximize``, ``l1``
-and ``bounds``, as the classes do; their defaults are the classes'.
+Every function also takes the hyperparameters ``lr``, ``weight_decay``, ``decoupled_weight_decay``, ``maximize``,
+``clip_value``, ``l1`` and ``bounds``, as the classes do, with their defaults, and ``grad_factor``, which the gradient
+is multiplied by first.
 """
 
 from __future__ import annotations
@@ -20,28 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .norms import norm
+
 Array = NDArray[Any]
 Rule = Callable[..., tuple[Array, ...]]
-
-__all__ = [
-    "adadelta",
-    "adagrad",
-    "adam",
-    "adamax",
-    "amsgrad",
-    "lamb",
-    "lion",
-    "nadam",
-    "norm",
-    "radam",
-    "rmsprop",
-    "rmsprop_centered",
-    "rmsprop_centered_momentum",
-    "rmsprop_momentum",
-    "sgd",
-    "sgd_momentum",
-    "sgd_nesterov",
-]
 
 
 def _staged(rule: Rule) -> Rule:
@@ -57,6 +40,8 @@ def _staged(rule: Rule) -> Rule:
         weight_decay: float = 0.0,
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
+        grad_factor: float = 1.0,
+        clip_value: float | None = None,
         l1: float = 0.0,
         bounds: tuple[Any, Any] | None = None,
         **options: Any,
@@ -64,7 +49,10 @@ def _staged(rule: Rule) -> Rule:
         T = p.dtype.type
         with np.errstate(all="ignore"):
             # In p's memory order too, which is the order that norms are added in.
-            g = T(-1.0 if maximize else 1.0) * g.astype(p.dtype, order="C" if p.flags.c_contiguous else "F")
+            sign = -1.0 if maximize else 1.0
+            g = T(sign * grad_factor) * g.astype(p.dtype, order="C" if p.flags.c_contiguous else "F")
+            if clip_value is not None:
+                g = _clamped(g, T(-clip_value), T(clip_value))
             if decoupled_weight_decay:
                 p = p * T(1.0 - lr * weight_decay)
             elif T(weight_decay) != 0:
@@ -73,11 +61,14 @@ def _staged(rule: Rule) -> Rule:
                 g = g + T(l1) * np.sign(p)
             p, *state = rule(p, g, *state_and_t, lr=lr, **options)
             if bounds is not None:
-                lower, upper = np.asarray(bounds[0], p.dtype), np.asarray(bounds[1], p.dtype)
-                p = np.where(p < lower, lower, np.where(p > upper, upper, p))
+                p = _clamped(p, np.asarray(bounds[0], p.dtype), np.asarray(bounds[1], p.dtype))
         return p, *state
 
     return step
+
+
+def _clamped(x: Array, low: Any, high: Any) -> Array:
+    return np.where(x < low, low, np.where(x > high, high, x))
 
 
 def _bias_correction(lr: float, betas: tuple[float, float], t: int, epsilon_hat: bool) -> tuple[float, float]:
@@ -385,27 +376,9 @@ def lion(
     return p, m
 
 
-def norm(x: Array) -> float:
-    """Return the L2 norm of `x`, its elements taken in memory order, added in the kernel's order in double precision.
-
-    Tiles of 1024 elements are cut into 64 rows of 16 lanes; rows are added one after the other, then the lanes by
-    halves, and the tiles' sums as a binary tree of neighbours.
-    """
-    flat = x.ravel(order="K").astype(np.float64)
-    squares = np.zeros(-(-flat.size // 1024) * 1024)
-    squares[: flat.size] = flat * flat
-    rows = squares.reshape(-1, 64, 16)
-    sums = np.zeros((len(rows), 16))
-    for i in range(64):
-        sums = sums + rows[:, i]
-    while sums.shape[1] > 1:
-        half = sums.shape[1] // 2
-        sums = sums[:, :half] + sums[:, half:]
-    tiles = sums[:, 0]
-    while len(tiles) > 1:
-        odd = tiles[len(tiles) // 2 * 2 :]
-        tiles = np.concatenate([tiles[:-1:2] + tiles[1::2], odd])
-    return math.sqrt(tiles[0]) if len(tiles) else 0.0
+def _unrounded(index: int, state: Array) -> Array:
+    del index
+    return state
 
 
 def lamb(
@@ -419,10 +392,14 @@ def lamb(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-6,
     weight_decay: float = 0.0,
+    stored: Callable[[int, Array], Array] = _unrounded,
     **stages: Any,
 ) -> tuple[Array, ...]:
-    """Return p, m and v after a step of `pyadam.LAMB` (You et al., 2020), whose weight decay is its own."""
-    return _lamb(p, g, m, v, t, lr=lr, betas=betas, eps=eps, decay=weight_decay, **stages)
+    """Return p, m and v after a step of `pyadam.LAMB` (You et al., 2020), whose weight decay is its own.
+
+    Its second pass reads the state as the first has stored it: ``stored(index, state)``.
+    """
+    return _lamb(p, g, m, v, t, lr=lr, betas=betas, eps=eps, decay=weight_decay, stored=stored, **stages)
 
 
 @_staged
@@ -437,10 +414,12 @@ def _lamb(
     betas: tuple[float, float],
     eps: float,
     decay: float,
+    stored: Callable[[int, Array], Array],
 ) -> tuple[Array, Array, Array]:
     T = p.dtype.type
     m = T(betas[0]) * m + T(1.0 - betas[0]) * g
     v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    m, v = stored(0, m), stored(1, v)
     mean_scale, root_scale = 1.0 / (1.0 - betas[0] ** t), 1.0 / math.sqrt(1.0 - betas[1] ** t)
     direction = (T(mean_scale) * m) / (np.sqrt(v) * T(root_scale) + T(eps)) + T(decay) * p
     p_norm, direction_norm = norm(p), norm(direction)
