@@ -1,0 +1,167 @@
+"""Parameters on the CPU, bound to the kernel by their addresses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import _core
+from ._layout import DTYPE_NAMES, copy_like, is_distributed, local, read_in_place
+from ._options import GroupOptions
+from ._watch import addresses, watch
+
+_grad = attrgetter("grad")  # called for every parameter in every step: `map` does that without a frame of Python
+
+_COMPUTE = {dtype: torch.float64 if dtype == torch.float64 else torch.float32 for dtype in DTYPE_NAMES}
+
+
+@dataclass(slots=True)
+class Member:
+    """A parameter that takes part: its group, what it is called, what is kept beside it and how often it has stepped.
+
+    `first_element` counts the elements of all parameters before it.
+    """
+
+    p: Tensor
+    group: int
+    name: str
+    state: dict[str, Any]
+    kept: Mapping[str, torch.dtype]
+    count: int
+    first_element: int
+
+
+class Bound:
+    """The kernel's view of an optimizer's parameters on the CPU, good until one of their tensors is exchanged."""
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        options: Sequence[GroupOptions],
+        containers: list[Any],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.members = members
+        self._options = options
+        self._params = [member.p for member in members]
+        self._has_parts = any(map(is_distributed, self._params))
+        self._locals = [local(p) for p in self._params]
+        self._snapshot = _core.Snapshot([*containers, *(member.state for member in members)])
+        self._core = _core.AddressedParameters()
+        self._core.clip_norm = math.inf if settings["clip_norm"] is None else settings["clip_norm"]
+        self._core.skip_nonfinite = settings["skip_nonfinite"]
+        self._core.seed = settings["seed"]
+        self._plans = tuple(group.plan for group in options)
+        # Other tensors whose memory the kernel knows. Step counts lie in a few shared ones: `_base`.
+        self._beside: list[Tensor] = []
+        self._keep_alive: list[Tensor] = []
+        self._derived: list[tuple[int, GroupOptions, Tensor, str]] = []
+        bases: dict[int, Tensor] = {}
+        groups_added = 0
+        for index, member in enumerate(members):  # in the order of their groups
+            while groups_added <= member.group:
+                self._core.add_group(*options[groups_added].keeping)
+                groups_added += 1
+            self._add(index, member, options[member.group], bases)
+        for group in options[groups_added:]:
+            self._core.add_group(*group.keeping)
+        self._beside.extend(bases.values())
+        self._watch = watch([*self._locals, *self._beside])
+
+    def _add(self, index: int, member: Member, group: GroupOptions, bases: dict[int, Tensor]) -> None:
+        p, state = self._locals[index], member.state
+        kept = [local(state[key]) for key in member.kept]
+        self._beside += kept
+        step = state.get("step") if group.keeps_step else None
+        if step is not None:
+            base = step if step._base is None else step._base
+            bases[id(base)] = base
+        for key in group.derived_state(1):
+            self._derived.append((index, group, state[key], key))
+        self._core.add(
+            member.name,
+            p.data_ptr(),
+            p.numel(),
+            DTYPE_NAMES[p.dtype],
+            [tensor.data_ptr() for tensor in kept],
+            member.count,
+            0 if step is None else step.data_ptr(),
+            "float32" if step is None else DTYPE_NAMES[step.dtype],
+            member.first_element,
+        )
+        self._set_bounds(index, member, group.values["bounds"])
+
+    def _set_bounds(self, index: int, member: Member, bounds: Any) -> None:
+        if bounds is None:
+            return
+        if not any(isinstance(bound, np.ndarray) for bound in bounds):
+            self._core.set_bounds(index, *bounds)
+            return
+        p = self._locals[index]
+        for bound in bounds:
+            if isinstance(bound, np.ndarray) and bound.shape != tuple(p.shape):
+                raise ValueError(f"bounds of {member.name} must have its shape {tuple(p.shape)}, found {bound.shape}")
+        low, high = (copy_like(p, torch.as_tensor(bound), _COMPUTE[p.dtype]) for bound in bounds)
+        self._keep_alive += [low, high]
+        self._core.set_bound_arrays(index, low.data_ptr(), high.data_ptr())
+
+    def is_current(self) -> bool:
+        """Whether all tensors and their memory are still those that were bound."""
+        if not self._snapshot.holds():
+            return False
+        # The part of a DTensor that is here may be another object than before.
+        has_moved = self._has_parts and any(
+            local(p) is not here for p, here in zip(self._params, self._locals, strict=True)
+        )
+        return not has_moved and self._watch.hold()
+
+    @property
+    def counts(self) -> list[int]:
+        """Step counts of the members, exact where a floating dtype no longer is."""
+        return self._core.steps
+
+    @property
+    def grad_norm(self) -> float | None:
+        """The norm of all gradients of the last step, where it was needed."""
+        return self._core.grad_norm if self._core.has_grad_norm else None
+
+    def step(self, grad_scale: float) -> bool:
+        """Take a step with the parameters' gradients; False if it was skipped. What is checked comes before."""
+        grads = list(map(_grad, self._params))
+        found = self._watch.addresses_of(grads)
+        if found is None:
+            with torch.no_grad():
+                grads = self._readable(grads)  # copies stay alive until the step is taken
+                found = addresses(grads)
+        has_stepped = self._core.step(*found, self._plans, grad_scale)
+        if has_stepped:
+            stepped = (
+                [p for p, g in zip(self._params, grads, strict=True) if g is not None]
+                if None in found[0]
+                else self._params
+            )
+            torch.autograd.graph.increment_version(stepped)  # a backward pass that saved them must notice
+            self._write_derived()
+        return has_stepped
+
+    def _readable(self, grads: list[Any]) -> list[Tensor | None]:
+        """Return gradients that lie as their parameters do, copies where they must be; raises if one does not fit."""
+        return [
+            None if g is None else read_in_place(local(g), p, member.name)
+            for g, p, member in zip(grads, self._locals, self.members, strict=True)
+        ]
+
+    def _write_derived(self) -> None:
+        if not self._derived:
+            return
+        counts = self._core.steps
+        with torch.no_grad():
+            for i, group, tensor, key in self._derived:
+                tensor.fill_(group.derived_state(counts[i])[key] if counts[i] else 1.0)

@@ -1,0 +1,88 @@
+"""Where tensors lie in memory, and new ones that lie like them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DTYPE_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+DTYPES = {"int16": torch.int16, **{name: dtype for dtype, name in DTYPE_NAMES.items()}}
+
+_WHOLE = (Tensor, torch.nn.Parameter)
+
+
+def is_distributed(tensor: Any) -> bool:
+    """Whether this is a DTensor, of which a process has a part."""
+    if type(tensor) in _WHOLE:
+        return False
+    return hasattr(tensor, "to_local") and hasattr(tensor, "placements")
+
+
+def local(tensor: Any) -> Tensor:
+    """Return the part of a DTensor that this process has, or the tensor itself. To be called without gradients."""
+    here: Tensor = tensor.to_local() if is_distributed(tensor) else tensor
+    return here
+
+
+def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether elements fill their memory without gaps or overlaps, in any order of the dimensions."""
+    expected = 1
+    for stride, size in sorted((stride, size) for stride, size in zip(strides, shape, strict=True) if size != 1):
+        if stride != expected and size != 0:
+            return False
+        expected *= size
+    return True
+
+
+def is_same_layout(shape: Sequence[int], strides: Sequence[int], others: Sequence[int]) -> bool:
+    """Whether two tensors of one shape have their elements in the same places."""
+    return all(a == b or size == 1 for size, a, b in zip(shape, strides, others, strict=True)) or 0 in shape
+
+
+def can_update(p: Tensor) -> bool:
+    """Whether a parameter on the CPU certainly passes `check_parameter`: a quick look, since most do."""
+    return p.dtype in DTYPE_NAMES and p.layout is torch.strided and p.is_contiguous() and p.data_ptr() != 0
+
+
+def check_parameter(p: Tensor, name: str) -> None:
+    """Raise TypeError or ValueError, beginning with `name`, if a parameter on the CPU cannot be updated in place."""
+    if p.is_complex():
+        raise TypeError(f"{name} is complex; pass torch.view_as_real(...) of it, or use the class of torch.optim")
+    if p.dtype not in DTYPE_NAMES:
+        raise TypeError(f"{name} must be of {', '.join(DTYPE_NAMES.values())}, found {p.dtype}")
+    if p.layout is not torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, found layout {p.layout}")
+    if not is_dense(p.shape, p.stride()):
+        raise ValueError(
+            f"{name} must fill its memory without gaps or overlaps, in any order of its dimensions; found the shape "
+            f"{tuple(p.shape)} with strides {p.stride()}: pass .contiguous(), or the tensor that this is a part of"
+        )
+    if p.data_ptr() == 0 and p.numel() > 0:
+        raise TypeError(f"{name} is a {type(p).__name__} without memory of its own")
+
+
+def read_in_place(g: Tensor, p: Tensor, name: str) -> Tensor:
+    """Return the gradient, or a copy that lies as its parameter does. Raises if it is none of the parameter."""
+    if g.layout is not torch.strided:
+        raise RuntimeError(
+            f"gradient of {name} is sparse (layout {g.layout}): use torch.optim.SparseAdam for such parameters"
+        )
+    if g.dtype not in DTYPE_NAMES:
+        raise TypeError(f"gradient of {name} must be of {', '.join(DTYPE_NAMES.values())}, found {g.dtype}")
+    if g.shape != p.shape or g.device != p.device:
+        raise ValueError(
+            f"gradient of {name} must have the shape {tuple(p.shape)} on {p.device}, "
+            f"found {tuple(g.shape)} on {g.device}"
+        )
+    has_values = not g.is_neg() and (g.data_ptr() != 0 or g.numel() == 0)
+    if has_values and is_same_layout(p.shape, p.stride(), g.stride()):
+        return g
+    return torch.empty_like(p, dtype=g.dtype, memory_format=torch.preserve_format).copy_(g)
+
+
+def copy_like(p: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a copy of `values` in the parameter's layout."""
+    return torch.empty_like(p, dtype=dtype, memory_format=torch.preserve_format).copy_(values)

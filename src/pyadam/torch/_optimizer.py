@@ -1,0 +1,388 @@
+"""What all optimizers of `pyadam.torch` share."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+import pyadam
+
+from .._hyperparameters import check as check_hyperparameter
+from . import _state
+from ._bound import Bound, Member
+from ._elsewhere import Elsewhere
+from ._layout import can_update, check_parameter, copy_like, is_distributed, local, read_in_place
+from ._options import OF_GROUPS, OF_OPTIMIZER, Extras, GroupOptions, refuse_how
+
+
+class _Protected:
+    """Holds a loaded state on its way through PyTorch, which would cast it to the parameter's dtype."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+
+class Optimizer(torch.optim.Optimizer):
+    """Base of the optimizers for PyTorch: parameter groups, hooks and state are those of `torch.optim`.
+
+    Parameters on the CPU are updated by pyadam's kernel, in place, with any number of tensors as one piece of work.
+    Those on other devices are stepped by PyTorch's own class of the same name.
+
+    Parameters
+    ----------
+    params : iterable of Tensors, of (name, Tensor) pairs or of group dicts
+        As for `torch.optim`. On the CPU: of float32, float64, bfloat16 or float16, each filling its memory without
+        gaps or overlaps, in any order of its dimensions (``channels_last``, transposed). DTensors too.
+    foreach, fused : bool or None, default None
+        Accepted, and of use only to PyTorch's own classes: where they load the state, and on other devices.
+    capturable, differentiable : bool, default False
+        Must be False.
+    l1, bounds, clip_value, ema_decay, ema_warmup, master, state_dtype
+        Of groups, as for `pyadam.Optimizer`. `bounds` may be tensors; schedules are PyTorch's, not functions. `master`
+        must be chosen for parameters of bfloat16 or float16. The average is ``state[p]["ema"]``: see `swap_ema`.
+    clip_norm, skip_nonfinite, seed
+        Of the optimizer as a whole, as for `pyadam.Optimizer`, and no part of `state_dict`. The norm is that of the
+        gradients that this optimizer has: DTensors, of which it has a part, are refused.
+
+    Notes
+    -----
+    State is of the arithmetic's type, float32 where parameters are of bfloat16, or as `state_dtype` says; PyTorch's is
+    of the parameter's. `load_state_dict` takes both, and PyTorch's takes this one, each with copies of its own.
+    Gradients are never written to, not even by `torch.amp.GradScaler`: they are unscaled on their way.
+    """
+
+    _rules: ClassVar[type[pyadam.Optimizer]]
+    _torch: ClassVar[type[torch.optim.Optimizer] | None]
+
+    #: Tells `torch.amp.GradScaler` to set `grad_scale` and `found_inf`, as for PyTorch's fused optimizers.
+    _step_supports_amp_scaling = True
+
+    def __init__(self, params: Any, options: Mapping[str, Any], extras: Extras) -> None:
+        given = {**OF_GROUPS, **OF_OPTIMIZER, **extras}
+        for key in given:
+            if key not in OF_GROUPS and key not in OF_OPTIMIZER:
+                raise TypeError(f"{type(self).__name__} has no option {key!r}")
+        for key in OF_OPTIMIZER:
+            setattr(self, key, check_hyperparameter(key, given.pop(key), key))
+        #: Number of steps skipped for a gradient that was not finite.
+        self.skipped = 0
+        self._unbind()
+        super().__init__(params, {**options, **given})
+
+    clip_norm: float | None
+    skip_nonfinite: bool
+    seed: int
+
+    def _settings(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in OF_OPTIMIZER}
+
+    def _unbind(self) -> None:
+        self._bound: Bound | None = None
+        self._bound_settings: dict[str, Any] = {}
+        self._options: list[GroupOptions] = []
+        self._waiting: list[Tensor] = []
+        self._elsewhere: list[Elsewhere | None] = []
+        self._lists: list[Any] = []
+        self._counts: dict[Tensor, int] = {}
+        self._is_swapped = False
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group, as in `torch.optim`; its parameters and hyperparameters are checked.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter cannot be updated in place, or a hyperparameter is out of range.
+        """
+        for key in param_group:
+            if key in OF_OPTIMIZER:
+                raise TypeError(f"{key} is of the whole optimizer, not of a group")
+        before = len(self.param_groups)
+        super().add_param_group(param_group)
+        try:
+            group = self.param_groups[-1]
+            self._new_options(before, group).read(group)
+            for i, p in enumerate(group["params"]):
+                if p.device.type == "cpu" and (is_distributed(p) or not can_update(p)):
+                    self._check(p, before, i)
+        except BaseException:
+            del self.param_groups[before:]
+            raise
+        self._bound = None
+
+    def _check(self, p: Tensor, group: int, index: int) -> None:
+        with torch.no_grad():
+            here = local(p)
+        if not can_update(here):
+            check_parameter(here, self._name(group, index))
+
+    def _new_options(self, index: int, group: Mapping[str, Any]) -> GroupOptions:
+        keys = tuple(key for key in self.defaults if key in group)
+        return GroupOptions(self._rules, keys, index)
+
+    def _name(self, group: int, index: int) -> str:
+        names = self.param_groups[group].get("param_names")
+        return f"parameter {names[index]!r}" if names else f"param_groups[{group}]['params'][{index}]"
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update the parameters that have a gradient.
+
+        Everything is checked before anything is written: a step that raises has changed nothing.
+
+        Parameters
+        ----------
+        closure : function, optional
+            Evaluates the model again and returns the loss.
+
+        Returns
+        -------
+        object
+            What `closure` returned, or None. `skipped` counts the steps that `skip_nonfinite` left out.
+
+        Raises
+        ------
+        RuntimeError
+            If a gradient is sparse, or within `swap_ema`.
+        TypeError, ValueError
+            If a gradient does not fit its parameter, tensors share memory, or a hyperparameter is out of range.
+        """
+        if self._is_swapped:
+            raise RuntimeError("step: the parameters hold their averages, inside swap_ema()")
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        found_inf = getattr(self, "found_inf", None)
+        if found_inf is not None and float(found_inf) != 0:
+            return loss
+        grad_scale = getattr(self, "grad_scale", None)
+        bound = self._bound
+        if bound is None or not self._is_current(bound):
+            bound = self._bind()
+        if not bound.step(1.0 if grad_scale is None else float(grad_scale)):
+            self.skipped += 1
+        for group, elsewhere in zip(self.param_groups, self._elsewhere, strict=True):
+            if elsewhere is not None:
+                elsewhere.step(group, self.state, grad_scale)
+        return loss
+
+    def _is_current(self, bound: Bound) -> bool:
+        if self._lists[0] is not self.state or self._bound_settings != self._settings():
+            return False
+        for options, group, params in zip(self._options, self.param_groups, self._lists[2:], strict=True):
+            if group["params"] is not params:
+                return False
+            keeping, bounds = options.keeping, options.values["bounds"]
+            if options.read(group) and (options.keeping != keeping or options.values["bounds"] is not bounds):
+                return False
+        return bound.is_current() and all(p.grad is None for p in self._waiting)
+
+    @torch.no_grad()
+    def _bind(self) -> Bound:
+        """Bind all parameters that have a gradient or state, which begins here."""
+        if self._bound is not None:
+            for member, count in zip(self._bound.members, self._bound.counts, strict=True):
+                self._counts[member.p] = count
+        self._read_options()
+        settings = self._settings()
+        members, waiting, elsewhere = [], [], []
+        first_element = 0
+        for g, (options, group) in enumerate(zip(self._options, self.param_groups, strict=True)):
+            others = []
+            for i, p in enumerate(group["params"]):
+                here = local(p)
+                if here.device.type != "cpu":
+                    others.append(p)
+                    continue
+                state = self.state.get(p, {})
+                if p.grad is None and not state:
+                    waiting.append(p)
+                else:
+                    members.append(self._member(p, here, g, self._name(g, i), options, state, first_element))
+                first_element += here.numel()
+            name = f"param_groups[{g}]"
+            elsewhere.append(Elsewhere(self._torch, others, group, settings, self.state, name) if others else None)
+        self._refuse_parts(members, settings)
+        self._begin_state(members)
+        self._lists = [self.state, self.param_groups, *(group["params"] for group in self.param_groups)]
+        self._bound = Bound(members, self._options, self._lists, settings)
+        self._bound_settings, self._waiting, self._elsewhere = settings, waiting, elsewhere
+        return self._bound
+
+    def _read_options(self) -> None:
+        self._options = [self._new_options(i, group) for i, group in enumerate(self.param_groups)]
+        for options, group in zip(self._options, self.param_groups, strict=True):
+            options.read(group)
+
+    @torch.no_grad()
+    def _begin(self) -> None:
+        """Begin the state of all parameters."""
+        self._read_options()
+        members = []
+        for g, group in enumerate(self.param_groups):
+            for i, p in enumerate(group["params"]):
+                if local(p).device.type == "cpu":
+                    members.append(self._member(p, local(p), g, self._name(g, i), self._options[g], {}, 0))
+        self._begin_state(members)
+
+    def _member(
+        self, p: Tensor, here: Tensor, g: int, name: str, options: GroupOptions, state: Any, first_element: int
+    ) -> Member:
+        if not can_update(here):
+            check_parameter(here, name)
+        if p.grad is not None:
+            read_in_place(local(p.grad), here, name)
+        kept = options.kept_dtypes(here.dtype, name)
+        if state:
+            _state.check(state, p, kept, options, name)
+        return Member(p, g, name, state, kept, self._count(p, state, name), first_element)
+
+    def _count(self, p: Tensor, state: Mapping[str, Any], name: str) -> int:
+        """Return a parameter's step count: of the last binding, where the state still says the same."""
+        if "step" in state:
+            return _state.whole_number(state["step"], self._counts.get(p, 0), name)
+        # SGD has no count in PyTorch: a buffer tells that a first step was taken.
+        return max(1, self._counts.get(p, 0)) if state.get("momentum_buffer") is not None else 0
+
+    def _begin_state(self, members: list[Member]) -> None:
+        news = []
+        for member in members:
+            options = self._options[member.group]
+            if member.kept or options.keeps_step:
+                member.state = self.state[member.p]
+                if options.keeps_step and "step" not in member.state:
+                    news.append(member)
+        numbers: list[float] = []
+        for member in news:
+            numbers.append(member.count)
+            numbers.extend(1.0 for _ in self._options[member.group].derived_state(1))
+        counts = iter(_state.new_counts(numbers))
+        new_counts = {
+            id(member): [next(counts), *(next(counts) for _ in self._options[member.group].derived_state(1))]
+            for member in news
+        }
+        for member in members:
+            options = self._options[member.group]
+            if member.kept or options.keeps_step:
+                _state.fill(member.state, member.p, member.kept, options, new_counts.get(id(member), ()))
+
+    def _refuse_parts(self, members: list[Member], settings: Mapping[str, Any]) -> None:
+        if settings["clip_norm"] is None and not settings["skip_nonfinite"]:
+            return
+        for member in members:
+            if is_distributed(member.p):
+                raise ValueError(
+                    f"clip_norm and skip_nonfinite need all of a gradient, and {member.name} is a DTensor: use "
+                    "torch.nn.utils.clip_grad_norm_"
+                )
+
+    @property
+    def grad_norm(self) -> float | None:
+        """L2 norm of all gradients of the last step, before clipping; None unless the step had to compute it."""
+        return None if self._bound is None else self._bound.grad_norm
+
+    @contextmanager
+    def swap_ema(self) -> Iterator[None]:
+        """Put the averages in the place of the parameters for as long as the `with` block lasts, as for evaluation.
+
+        The parameters are set back to the last bit at the end, whatever happens.
+
+        Raises
+        ------
+        RuntimeError
+            From `step` and `swap_ema`, within the block.
+        ValueError
+            If no parameter has an average yet.
+        """
+        if self._is_swapped:
+            raise RuntimeError("swap_ema: the parameters hold their averages already")
+        averages = [(p, state["ema"]) for p, state in self.state.items() if "ema" in state]
+        if not averages:
+            raise ValueError("there is no average of the parameters: construct with ema_decay, and take a step")
+        with torch.no_grad():
+            kept = [p.clone() for p, _ in averages]
+            self._is_swapped = True
+            try:
+                for p, average in averages:
+                    p.copy_(average)
+                with torch.enable_grad():
+                    yield
+            finally:
+                for (p, _), values in zip(averages, kept, strict=True):
+                    p.copy_(values)
+                self._is_swapped = False
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Take over copies of a state that `state_dict`, or that of PyTorch's class of the same name, returned.
+
+        Hyperparameters are those that were saved, as in `torch.optim`; extras that PyTorch's state has not keep their
+        values. What only pyadam keeps (``"master"``, ``"low_bits"``, ``"ema"``) begins anew where it is missing.
+
+        Raises
+        ------
+        ValueError
+            If groups, names or shapes differ; nothing has changed then.
+        """
+        handle = self.register_load_state_dict_pre_hook(_protect)  # after those of the user
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            handle.remove()
+
+    def _protected(self, state_dict: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the state dict with missing hyperparameters filled in and its tensors prepared and protected."""
+        saved = state_dict["param_groups"]
+        lengths = [len(group["params"]) for group in self.param_groups]
+        if [len(group["params"]) for group in saved] != lengths:
+            return None  # PyTorch says what is wrong
+        groups = [
+            {**{key: value for key, value in ours.items() if key in self.defaults}, **theirs}
+            for ours, theirs in zip(self.param_groups, saved, strict=True)
+        ]
+        states = dict(state_dict["state"])
+        for g, group in enumerate(groups):
+            options = self._new_options(g, group)
+            options.read(group)
+            for i, (key, p) in enumerate(zip(group["params"], self.param_groups[g]["params"], strict=True)):
+                if states.get(key):
+                    states[key] = _Protected(self._loaded(states[key], p, options, self._name(g, i)))
+        return {**state_dict, "state": states, "param_groups": groups}
+
+    @torch.no_grad()
+    def _loaded(self, state: Mapping[str, Any], p: Tensor, options: GroupOptions, name: str) -> dict[str, Any]:
+        here = local(p)
+        if here.device.type != "cpu":
+            return _state.moved(state, p)
+        kept = options.kept_dtypes(here.dtype, name)
+        _state.check(state, p, kept, options, name)
+        copied = {}
+        for key, value in state.items():
+            if key in kept and value is not None:
+                copied[key] = copy_like(p, value, kept[key])
+            elif key == "step" or key in options.derived_state(1):
+                copied[key] = _state.loaded_count(value)
+            elif value is not None:
+                copied[key] = value.clone() if isinstance(value, Tensor) else value
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), **self._settings(), "skipped": self.skipped}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._unbind()
+        if "state" in state:
+            loaded = {k: v.state if isinstance(v, _Protected) else v for k, v in state["state"].items()}
+            state = {**state, "state": defaultdict(dict, loaded)}
+        super().__setstate__(state)
+        for i, group in enumerate(self.param_groups):
+            refuse_how(group, f"param_groups[{i}]")
+
+
+def _protect(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
+    assert isinstance(optimizer, Optimizer)
+    return optimizer._protected(state_dict)

@@ -1,0 +1,153 @@
+"""What a group of `torch.optim` says, as the NumPy classes' hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import is_
+from typing import Any, TypedDict
+
+import torch
+
+import pyadam
+
+from .. import _core
+from .._hyperparameters import check
+from .._plans import Planner
+from ._layout import DTYPE_NAMES, DTYPES
+
+# Keys of a group that say how PyTorch shall compute. What only some of its own implementations can do is refused.
+_HOW = ("foreach", "fused", "capturable", "differentiable")
+_REFUSED = ("capturable", "differentiable")
+
+
+class Extras(TypedDict, total=False):
+    """The keyword arguments that every class takes beside PyTorch's: see `pyadam.Optimizer`."""
+
+    l1: float
+    bounds: Any
+    clip_value: float | None
+    ema_decay: float | None
+    ema_warmup: bool
+    master: str | None
+    state_dtype: str | None
+    clip_norm: float | None
+    skip_nonfinite: bool
+    seed: int
+
+
+# Defaults of the extras that a group has, and of those that the optimizer has as a whole.
+OF_GROUPS: dict[str, Any] = {
+    "l1": 0.0,
+    "bounds": None,
+    "clip_value": None,
+    "ema_decay": None,
+    "ema_warmup": False,
+    "master": None,
+    "state_dtype": None,
+}
+OF_OPTIMIZER: dict[str, Any] = {"clip_norm": None, "skip_nonfinite": False, "seed": 0}
+
+# Hyperparameters of the NumPy classes that torch.optim has not, or not in every class.
+_NUMPY_ONLY = {
+    "decoupled_weight_decay": False,
+    "epsilon_hat": False,
+    "eps_inside_sqrt": False,
+    "lr_in_momentum": False,
+    "maximize": False,
+}
+
+
+def refuse_how(group: Mapping[str, Any], name: str) -> None:
+    """Raise ValueError if the group asks for a way of computing that pyadam has not."""
+    for key in _REFUSED:
+        if group.get(key):
+            raise ValueError(
+                f"{name}: pyadam has no {key}=True, which is for torch.compile, CUDA graphs and higher-order gradients;"
+                " use the class of torch.optim"
+            )
+
+
+def _number(value: Any) -> Any:
+    """Return tensors as the numbers they hold."""
+    if isinstance(value, torch.Tensor):
+        return value.item()
+    if isinstance(value, tuple) and any(isinstance(item, torch.Tensor) for item in value):
+        return tuple(map(_number, value))
+    return value
+
+
+def _bounds(value: Any) -> Any:
+    if not isinstance(value, (tuple, list)):
+        return value
+    return tuple(item.detach().cpu().double().numpy() if isinstance(item, torch.Tensor) else item for item in value)
+
+
+class GroupOptions:
+    """The hyperparameters of a group, checked again whenever they change."""
+
+    def __init__(self, rules: type[pyadam.Optimizer], keys: tuple[str, ...], index: int) -> None:
+        self._rules = rules
+        self._keys = tuple(key for key in keys if key not in _HOW)
+        self._index = index
+        self._seen: tuple[Any, ...] = ()
+        self._may_change_inside = False
+        self._planner: Planner | None = None
+        self._kept: dict[Any, dict[str, torch.dtype]] = {}
+        self.values: dict[str, Any] = {}
+
+    def read(self, group: Mapping[str, Any]) -> bool:
+        """Take the group's values; raises TypeError or ValueError. Returns whether one of them is new."""
+        seen = tuple(map(group.__getitem__, self._keys))
+        if len(seen) == len(self._seen) and not self._may_change_inside and all(map(is_, seen, self._seen)):
+            return False
+        given = {**_NUMPY_ONLY, **dict(zip(self._keys, seen, strict=True))}
+        values = {
+            key: check(key, _bounds(value) if key == "bounds" else _number(value), self._name(key))
+            for key, value in given.items()
+        }
+        refuse_how(group, f"param_groups[{self._index}]")
+        #: The name of the kernel's rule, and with it what decides which arrays are kept beside a parameter.
+        self.rule = self._rules._rule(values)
+        self.keeping = (self.rule, values["master"], values["state_dtype"], values["ema_decay"] is not None)
+        self._may_change_inside = any(
+            isinstance(item, torch.Tensor)
+            for value in seen
+            for item in (value if isinstance(value, tuple) else (value,))
+        )
+        self._seen = seen
+        self.values = values
+        if self._planner is None:
+            self._planner = Planner(self._rules, values)
+            #: The function that the kernel asks for the numbers of a step.
+            self.plan = self._planner.plan
+        else:
+            self._planner.use(values)
+        return True
+
+    def _name(self, key: str) -> str:
+        return f"param_groups[{self._index}][{key!r}]"
+
+    def kept_dtypes(self, dtype: torch.dtype, name: str) -> dict[str, torch.dtype]:
+        """Return names and dtypes of what is kept beside a parameter of `dtype`; raises ValueError if it cannot be."""
+        known = self._kept.get((self.keeping, dtype))
+        if known is None:
+            rule, master, state_dtype, has_ema = self.keeping
+            kept = _core.kept_arrays(rule, DTYPE_NAMES[dtype], master, state_dtype, has_ema, name)
+            known = self._kept[self.keeping, dtype] = {key: DTYPES[kept_dtype] for key, kept_dtype in kept}
+        return known
+
+    @property
+    def initial_state(self) -> float:
+        """What the rule's state starts at."""
+        return self._rules._initial_state(self.values)
+
+    @property
+    def keeps_step(self) -> bool:
+        """Whether the step count is part of the state: where PyTorch has it, or where more than the first differs."""
+        values = self.values
+        needs_count = values["ema_warmup"] or values["state_dtype"] is not None or values["master"] == "stochastic"
+        return self._rules._counts_steps_in_torch or needs_count
+
+    def derived_state(self, t: int) -> dict[str, float]:
+        """Return the numbers that PyTorch keeps as state after `t` steps and pyadam derives from them."""
+        return self._rules._derived_state(self.values, t)

@@ -1,0 +1,96 @@
+"""The state of a parameter: what PyTorch keeps, by its names, and what only pyadam keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ._layout import copy_like, is_same_layout, local
+from ._options import GroupOptions
+
+# What only pyadam keeps, and what PyTorch makes when it first needs it: begins anew where it is missing.
+_MADE_LATER = frozenset({"master", "low_bits", "ema", "momentum_buffer"})
+
+
+def count_dtype() -> torch.dtype:
+    """Return the dtype of PyTorch's step counts."""
+    return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
+
+
+def new_counts(values: Sequence[float]) -> list[Tensor]:
+    """Return a tensor for each number, which lie side by side: a step writes to one after the other."""
+    return list(torch.tensor(values, dtype=count_dtype(), device="cpu").unbind())
+
+
+def _initial(key: str, p: Tensor, dtype: torch.dtype, options: GroupOptions) -> Tensor:
+    if key in ("master", "ema"):
+        return copy_like(p, p, dtype)
+    value = 0.0 if key == "low_bits" else options.initial_state
+    if value == 0.0:
+        return torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
+    return torch.full_like(p, value, dtype=dtype, memory_format=torch.preserve_format)
+
+
+def fill(
+    state: dict[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions, counts: Sequence[Tensor]
+) -> None:
+    """Add to a parameter's state what is missing, and lay out as the parameter is what is not.
+
+    `counts` are the numbers of a state that begins: the step count and what is derived from it.
+    """
+    if counts:
+        for key, count in zip(("step", *options.derived_state(1)), counts, strict=True):
+            state.setdefault(key, count)
+    for key, dtype in kept.items():
+        value = state.get(key)
+        if value is None:
+            state[key] = _initial(key, p, dtype, options)
+        elif value.dtype != dtype or not is_same_layout(p.shape, local(p).stride(), local(value).stride()):
+            state[key] = copy_like(p, value, dtype)
+
+
+def check(
+    state: Mapping[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions, name: str
+) -> None:
+    """Raise ValueError if a state that has begun does not fit the parameter."""
+    needed = {"step"} if options.keeps_step and options._rules._counts_steps_in_torch else set()
+    missing = (needed | set(kept)) - {key for key, value in state.items() if value is not None} - _MADE_LATER
+    if missing:
+        raise ValueError(
+            f"state of {name} must have {sorted(needed | set(kept))} for the rule {options.rule!r}, found {list(state)}"
+        )
+    for key in kept:
+        value = state.get(key)
+        if value is None:
+            continue
+        if not isinstance(value, Tensor) or value.shape != p.shape:
+            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"{key} of {name} must be a tensor of the shape {tuple(p.shape)}, found {found}")
+
+
+def whole_number(step: Any, known: int, name: str) -> int:
+    """Return a step count; `known` where `step` is that, as far as its dtype can tell."""
+    number = float(step)
+    if isinstance(step, Tensor) and float(torch.tensor(known, dtype=step.dtype)) == number:
+        return known
+    if not (0 <= number < 2**63 and number == int(number)):
+        raise ValueError(f"step of {name} must be a whole number from 0 to 2**63 - 1, found {number}")
+    return int(number)
+
+
+def loaded_count(value: Any) -> Tensor:
+    """Return a number of the state, which PyTorch once kept as a plain one, as a tensor of its own."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.detach().cpu().reshape(()).clone()
+    return torch.tensor(float(value), dtype=count_dtype(), device="cpu")
+
+
+def moved(state: Mapping[str, Any], p: Tensor) -> dict[str, Any]:
+    """Return the state of a parameter on another device as PyTorch would have it: of its dtype, on its device."""
+    return {
+        key: value.to(p.device, p.dtype) if isinstance(value, Tensor) and key != "step" else value
+        for key, value in state.items()
+    }
