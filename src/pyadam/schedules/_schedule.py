@@ -1,0 +1,38 @@
+"""The base of all schedules: a frozen value that checks its arguments and can be called with a step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from ._checks import Check
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Base of all schedules: a function of the 0-based step that can be compared, printed, pickled and copied.
+
+    A subclass is a frozen dataclass, annotated with the types of `_checks`, which has `__call__`.
+    """
+
+    def __call__(self, step: int) -> Any:
+        """Return the value at the 0-based `step`."""
+        raise NotImplementedError
+
+    def __post_init__(self) -> None:
+        types = get_type_hints(type(self), include_extras=True)
+        for field in fields(self):
+            check: Check = types[field.name].__metadata__[0]
+            value = check(f"{field.name} of {type(self).__name__}", getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+
+def between(start: float, end: float, fraction: float) -> float:
+    """Return the value after a `fraction` of a line, exact at both ends."""
+    return start * (1.0 - fraction) + end * fraction
+
+
+def half_cosine(start: float, end: float, fraction: float) -> float:
+    """Return the value after a `fraction` of half a cosine, exact at both ends."""
+    return between(end, start, (1.0 + math.cos(math.pi * fraction)) / 2.0)
