@@ -1,44 +1,99 @@
-"""What is measured, and what pyadam must reach."""
+"""What is measured, and what pyadam must reach. The tests take steps of the same cases."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+# The tensors of real models, and where each list comes from.
+MODELS: dict[str, Any] = json.loads(Path(__file__).with_name("shapes.json").read_text(encoding="utf-8"))
+
+# Large arrays repeat numbers after so many elements, a prime: new ones would take longer than all that is measured.
+PERIOD = 1_000_003
+
+# From here on a step's bytes set a floor to its time; below, the call does, or for smaller arrays their number.
+MEMORY_BOUND, MEMORY_BOUND_ARRAY = 100_000, 1000
 
 
 @dataclass(frozen=True)
 class Case:
-    """One step over arrays of these sizes; where it is `memory_bound`, its bytes set a floor to its time."""
+    """One step over arrays of these shapes; some are rows of the README, few the short form."""
 
     name: str
-    sizes: tuple[int, ...]
+    shapes: tuple[Shape, ...]
     dtype: str = "float32"
-    memory_bound: bool = False
+    in_readme: bool = False
+    is_quick: bool = False
 
     @property
-    def is_quick(self) -> bool:
-        """Whether the case is small enough for the short form of the benchmark."""
-        return sum(self.sizes) <= 2_000_000
+    def elements(self) -> int:
+        """The number of elements of all arrays."""
+        return sum(map(prod, self.shapes))
 
-    def arrays(self) -> tuple[list[Array], list[Array]]:
-        """Return parameters and gradients, the same ones every time."""
-        rng = np.random.default_rng(0)
-        params, grads = ([rng.standard_normal(size).astype(self.dtype) for size in self.sizes] for _ in range(2))
-        return params, grads
+    @property
+    def memory_bound(self) -> bool:
+        """Whether the bytes set a floor to the time."""
+        return self.elements >= max(MEMORY_BOUND, MEMORY_BOUND_ARRAY * len(self.shapes))
+
+    @property
+    def array_bytes(self) -> int:
+        """The bytes of one copy of the parameters."""
+        return self.elements * np.dtype(self.dtype).itemsize
+
+    def arrays(self) -> Iterator[tuple[Array, Array]]:
+        """Yield each parameter and its gradient, the same ones every time."""
+        for index, shape in enumerate(self.shapes):
+            p, g = self.period(index)
+            yield np.resize(p, shape), np.resize(g, shape)
+
+    def period(self, index: int) -> tuple[Array, Array]:
+        """Return the numbers that a parameter and its gradient repeat, flat."""
+        rng = np.random.default_rng((0, index))
+        size = min(prod(self.shapes[index]), PERIOD)
+        p, g = (rng.standard_normal(size, dtype=np.float32).astype(self.dtype, copy=False) for _ in range(2))
+        return p, g
+
+
+def model(name: str, dtype: str = "float32", **options: bool) -> Case:
+    """Return the case of a model in shapes.json."""
+    shapes = tuple(tuple(shape) for shape in MODELS[name]["shapes"])
+    return Case(name if dtype == "float32" else f"{name} {dtype}", shapes, dtype, **options)
 
 
 CASES = [
-    Case("32M", (2**25,), memory_bound=True),
-    Case("1M", (10**6,), memory_bound=True),
-    Case("10,000", (10_000,)),
-    Case("100", (100,)),
-    Case("1,000 arrays of 100", (100,) * 1000),
-    Case("160 arrays of 10,000", (10_000,) * 160, memory_bound=True),
+    Case("100M", ((10**8,),)),
+    Case("32M", ((2**25,),), in_readme=True),
+    Case("10M", ((10**7,),)),
+    Case("1M", ((10**6,),), in_readme=True, is_quick=True),
+    Case("100,000", ((10**5,),)),
+    Case("10,000", ((10_000,),), in_readme=True),
+    Case("1,000", ((1000,),)),
+    Case("100", ((100,),), in_readme=True, is_quick=True),
+    Case("10 arrays of 100", ((100,),) * 10),
+    Case("100 arrays of 100", ((100,),) * 100),
+    Case("1,000 arrays of 100", ((100,),) * 1000, in_readme=True, is_quick=True),
+    Case("160 arrays of 10,000", ((10_000,),) * 160, in_readme=True),
+    model("6-layer MLP", in_readme=True),
+    model("ResNet-50", in_readme=True),
+    model("GPT-2 small", in_readme=True),
+    Case("100M float64", ((10**8,),), "float64"),
+    Case("10M float64", ((10**7,),), "float64", in_readme=True),
+    Case("1M float64", ((10**6,),), "float64"),
+    Case("100,000 float64", ((10**5,),), "float64"),
+    Case("10,000 float64", ((10_000,),), "float64", is_quick=True),
+    Case("1,000 float64", ((1000,),), "float64"),
+    Case("100 float64", ((100,),), "float64"),
+    model("ResNet-50", dtype="float64"),
 ]
 
 # For each case and contender, the least time of the contender over pyadam's.

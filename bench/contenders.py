@@ -1,14 +1,13 @@
 """pyadam and its peers, each built from the same arrays and stepped by the same call.
 
-All of them use the threads that `pyadam.get_num_threads` says when they are built.
+A contender runs in a process of its own (worker.py), which may keep and change the arrays that it is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
+from functools import partial
 from typing import Any
 
 import floor
@@ -25,61 +24,55 @@ LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 
 @dataclass(frozen=True)
 class Running:
-    """A contender with arrays of its own: `step` updates them, `params` returns them as they are now."""
+    """A contender with its arrays: `step` updates them, `params` returns them as they are now."""
 
     step: Callable[[], object]
     params: Callable[[], Arrays]
 
 
-def package_missing(package: str) -> Callable[[], str | None]:
-    """Return a function that says whether the package is missing."""
-    return lambda: None if find_spec(package) else f"{package} is not installed"
+def adam_answer(p: Array, g: Array, steps: int, epsilon_hat: bool = False) -> Array:
+    """Return a parameter after Adam's steps, all with the same gradient."""
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    for t in range(1, steps + 1):
+        p, m, v = reference.adam(p, g, m, v, t, lr=LR, betas=BETAS, eps=EPS, epsilon_hat=epsilon_hat)
+    return p
 
 
-def adam_answer(params: Arrays, grads: Arrays, steps: int) -> Arrays:
-    """Return the parameters after Adam's steps, all with the same gradients."""
-    contender = numpy_adam(params, grads)
+def sum_answer(p: Array, g: Array, steps: int) -> Array:
+    """Return a parameter after the byte floor's additions."""
     for _ in range(steps):
-        contender.step()
-    return contender.params()
-
-
-def sum_answer(params: Arrays, grads: Arrays, steps: int) -> Arrays:
-    """Return the parameters after the byte floor's additions."""
-    expected = [p.copy() for p in params]
-    for p, g in zip(expected, grads, strict=True):
-        for _ in range(steps):
-            p += g
-    return expected
+        p = p + g
+    return p
 
 
 @dataclass(frozen=True)
 class Contender:
     """How to build a contender, and what its parameters must be after some steps.
 
-    With a `tolerance` of 0 they must be equal to the last bit. `missing` returns why it cannot run here, or None.
+    With `exact` they must be equal to the last bit. `modules` are those that must be there, `arrays` how many of the
+    parameters' size it needs at once, with parameters and gradients: it decides which contenders fit into memory.
     """
 
     name: str
     build: Callable[[Arrays, Arrays], Running]
-    missing: Callable[[], str | None]
-    tolerance: float = 0.0
-    answer: Callable[[Arrays, Arrays, int], Arrays] = adam_answer
+    modules: tuple[str, ...] = ()
+    exact: bool = False
+    answer: Callable[[Array, Array, int], Array] = adam_answer
+    dtypes: tuple[str, ...] = ("float32", "float64")
     memory_bound_only: bool = False
+    arrays: int = 4
 
 
-def pyadam_step(params: Arrays, grads: Arrays, optimizer: Callable[[Any], pyadam.Optimizer] = pyadam.Adam) -> Running:
-    """Build an optimizer of pyadam: over an array where there is one, else over a list."""
-    params, grads = [p.copy() for p in params], [g.copy() for g in grads]
-    opt = optimizer(params[0] if len(params) == 1 else params)
+def pyadam_adam(params: Arrays, grads: Arrays) -> Running:
+    """Build pyadam's Adam: over an array where there is one, else over a list."""
+    opt = pyadam.Adam(params[0] if len(params) == 1 else params, lr=LR, betas=BETAS, eps=EPS)
     given = grads[0] if len(grads) == 1 else grads
     return Running(lambda: opt.step(given), lambda: params)
 
 
 def numpy_adam(params: Arrays, grads: Arrays) -> Running:
     """Build the rule in plain NumPy, the expressions that most loops write by hand."""
-    arrays: list[Arrays] = [(p.copy(), np.zeros_like(p), np.zeros_like(p)) for p in params]
-    grads = [g.copy() for g in grads]
+    arrays: list[Arrays] = [(p, np.zeros_like(p), np.zeros_like(p)) for p in params]
     t = 0
 
     def step() -> None:
@@ -91,15 +84,45 @@ def numpy_adam(params: Arrays, grads: Arrays) -> Running:
     return Running(step, lambda: [row[0] for row in arrays])
 
 
+def bias_corrections(t: int) -> tuple[float, float]:
+    """Return Adam's step size and the factor of the root, at step `t`."""
+    beta1, beta2 = BETAS
+    return LR / (1 - beta1**t), (1 - beta2**t) ** -0.5
+
+
+def numexpr_adam(params: Arrays, grads: Arrays) -> Running:
+    """Build three expressions of numexpr per array, written to the arrays themselves."""
+    import numexpr
+
+    numexpr.set_num_threads(pyadam.get_num_threads())
+    arrays = [(p, g, np.zeros_like(p), np.zeros_like(p)) for p, g in zip(params, grads, strict=True)]
+    scalar_type = params[0].dtype.type
+    names = ("a", "one_minus_a", "b", "one_minus_b", "eps")
+    constants = dict(zip(names, map(scalar_type, (BETAS[0], 1 - BETAS[0], BETAS[1], 1 - BETAS[1], EPS)), strict=True))
+    t = 0
+
+    def step() -> None:
+        nonlocal t
+        t += 1
+        lr, scale = map(scalar_type, bias_corrections(t))
+        for p, g, m, v in arrays:
+            known = {**constants, "p": p, "g": g, "m": m, "v": v, "lr": lr, "scale": scale}
+            numexpr.evaluate("a * m + one_minus_a * g", known, out=m)
+            numexpr.evaluate("b * v + one_minus_b * g * g", known, out=v)
+            numexpr.evaluate("p - lr * m / (sqrt(v) * scale + eps)", known, out=p)
+
+    return Running(step, lambda: params)
+
+
 def torch_running(params: Arrays, grads: Arrays, optimizer: Callable[[list[Any]], Any]) -> Running:
-    """Build what `optimizer` makes of PyTorch tensors."""
+    """Build what `optimizer` makes of PyTorch tensors over the arrays."""
     import torch
 
     torch.set_num_threads(pyadam.get_num_threads())
-    tensors = [torch.from_numpy(p.copy()) for p in params]
+    tensors = [torch.from_numpy(p) for p in params]
     for tensor, g in zip(tensors, grads, strict=True):
-        tensor.grad = torch.from_numpy(g.copy())
-    return Running(optimizer(tensors).step, lambda: [tensor.numpy() for tensor in tensors])
+        tensor.grad = torch.from_numpy(g)
+    return Running(optimizer(tensors).step, lambda: params)
 
 
 def torch_adam(params: Arrays, grads: Arrays, **options: Any) -> Running:
@@ -111,11 +134,6 @@ def torch_adam(params: Arrays, grads: Arrays, **options: Any) -> Running:
     )
 
 
-def torch_fused_adam(params: Arrays, grads: Arrays) -> Running:
-    """Build PyTorch's Adam with its fused kernel."""
-    return torch_adam(params, grads, fused=True)
-
-
 def deepspeed_adam(params: Arrays, grads: Arrays) -> Running:
     """Build DeepSpeed's CPUAdam, which it compiles on first use."""
     from deepspeed.ops.adam import DeepSpeedCPUAdam
@@ -125,12 +143,9 @@ def deepspeed_adam(params: Arrays, grads: Arrays) -> Running:
     )
 
 
-@cache
-def numba_kernel() -> Callable[..., None]:
-    """Return Adam as a compiled parallel loop."""
+def numba_adam(params: Arrays, grads: Arrays) -> Running:
+    """Build a loop over the arrays that calls a fused, parallel one, compiled in the first step."""
     import numba
-
-    numba.config.THREADING_LAYER = "omp"  # the pool of threads that the others use, instead of a second one
 
     @numba.njit(parallel=True, fastmath=True, error_model="numpy")
     def adam(p, g, m, v, beta1, one_minus_beta1, beta2, one_minus_beta2, root_scale, eps, lr):  # type: ignore[no-untyped-def]
@@ -139,16 +154,9 @@ def numba_kernel() -> Callable[..., None]:
             v[i] = beta2 * v[i] + one_minus_beta2 * g[i] * g[i]
             p[i] -= lr * m[i] / (np.sqrt(v[i]) * root_scale + eps)
 
-    return adam
-
-
-def numba_adam(params: Arrays, grads: Arrays) -> Running:
-    """Build a loop over the arrays that calls the compiled one."""
-    import numba
-
-    kernel = numba_kernel()
     numba.set_num_threads(pyadam.get_num_threads())
-    arrays = [(p.copy(), g.copy(), np.zeros_like(p), np.zeros_like(p)) for p, g in zip(params, grads, strict=True)]
+    arrays = [(p.ravel(), g.ravel()) for p, g in zip(params, grads, strict=True)]
+    rows = [(p, g, np.zeros_like(p), np.zeros_like(p)) for p, g in arrays]
     scalar_type = params[0].dtype.type
     beta1, beta2 = BETAS
     t = 0
@@ -156,28 +164,63 @@ def numba_adam(params: Arrays, grads: Arrays) -> Running:
     def step() -> None:
         nonlocal t
         t += 1
-        lr, root_scale = LR / (1 - beta1**t), (1 - beta2**t) ** -0.5
+        lr, root_scale = bias_corrections(t)
         scalars = [scalar_type(x) for x in (beta1, 1 - beta1, beta2, 1 - beta2, root_scale, EPS, lr)]
-        for row in arrays:
-            kernel(*row, *scalars)
+        for row in rows:
+            adam(*row, *scalars)
 
-    return Running(step, lambda: [row[0] for row in arrays])
+    return Running(step, lambda: params)
+
+
+def optax_adam(params: Arrays, grads: Arrays) -> Running:
+    """Build optax's adam under jax.jit, with donated buffers so that it may update in place."""
+    import jax
+    import optax
+
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_x64", params[0].dtype == np.float64)
+    transformation = optax.adam(LR, *BETAS, eps=EPS)
+
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def update(p: Any, state: Any, g: Any) -> tuple[Any, Any]:
+        updates, state = transformation.update(g, state, p)
+        return optax.apply_updates(p, updates), state
+
+    p, g = ([jax.numpy.array(x) for x in arrays] for arrays in (params, grads))
+    state = transformation.init(p)
+
+    def step() -> None:
+        nonlocal p, state
+        p, state = jax.block_until_ready(update(p, state, g))
+
+    return Running(step, lambda: [np.asarray(x) for x in p])
+
+
+def sklearn_adam(params: Arrays, grads: Arrays) -> Running:
+    """Build the optimizer of scikit-learn's neural networks."""
+    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
+
+    opt = AdamOptimizer(params, LR, *BETAS, epsilon=EPS)
+    return Running(lambda: opt.update_params(params, grads), lambda: params)
 
 
 def byte_floor(params: Arrays, grads: Arrays) -> Running:
     """Build the loop that only moves an Adam step's bytes."""
-    p, g = [p.copy() for p in params], [g.copy() for g in grads]
     m, v = ([np.zeros_like(p) for p in params] for _ in range(2))
-    return Running(floor.Mover(p, g, m, v, pyadam.get_num_threads()), lambda: p)
+    return Running(floor.Mover(params, grads, m, v, pyadam.get_num_threads()), lambda: params)
 
 
-PYADAM = Contender("pyadam", pyadam_step, lambda: None)
+PYADAM = Contender("pyadam", pyadam_adam, exact=True)
 CONTENDERS = [
     PYADAM,
-    Contender("byte floor", byte_floor, floor.missing, answer=sum_answer, memory_bound_only=True),
-    Contender("torch fused", torch_fused_adam, package_missing("torch"), tolerance=1e-6),
-    Contender("DeepSpeed", deepspeed_adam, package_missing("deepspeed"), tolerance=1e-6),
-    Contender("numba", numba_adam, package_missing("numba"), tolerance=1e-6),
-    Contender("torch default", torch_adam, package_missing("torch"), tolerance=1e-6),
-    Contender("NumPy", numpy_adam, lambda: None),
+    Contender("byte floor", byte_floor, exact=True, answer=sum_answer, memory_bound_only=True),
+    Contender("torch fused", partial(torch_adam, fused=True), ("torch",)),
+    Contender("DeepSpeed", deepspeed_adam, ("deepspeed", "torch"), dtypes=("float32",)),
+    Contender("numba", numba_adam, ("numba",)),
+    Contender("optax", optax_adam, ("jax", "optax"), arrays=6),
+    Contender("numexpr", numexpr_adam, ("numexpr",)),
+    Contender("torch foreach", partial(torch_adam, foreach=True), ("torch",), arrays=6),
+    Contender("torch default", torch_adam, ("torch",), arrays=6),
+    Contender("scikit-learn", sklearn_adam, ("sklearn",), answer=partial(adam_answer, epsilon_hat=True), arrays=8),
+    Contender("NumPy", numpy_adam, exact=True, arrays=9),
 ]

@@ -7,20 +7,19 @@ after asserting that it does what `pyadam.reference` does. It needs 2 GB of memo
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import report
 from footprint import ROOT
+from machine import describe, sentence
+from markdown import rewrite, table, time_text
 from timing import alternate
 
 import pyadam
 from pyadam import _core, reference
 
-BEGIN, END = "<!-- rule table: begin -->", "<!-- rule table: end -->"
+NAME = "rule table"
 LARGE, SMALL, QUICK = 2**25, 100, 2**18
 
 Make = Callable[[Any], pyadam.Optimizer]
@@ -59,15 +58,12 @@ def check(rule: str, make: Make) -> None:
     """Assert that a few steps of the rule are the reference's, to the last bit."""
     rng = np.random.default_rng(0)
     p, g = (rng.standard_normal(5000).astype(np.float32) for _ in range(2))
-    function = getattr(reference, rule)
-    expected: list[Any] = [p.copy(), *(np.zeros_like(p) for _ in _core.RULES[rule][0])]
     opt = make(p)
-    known = inspect.signature(function).parameters
-    options = {key: value for key, value in opt.param_groups[0].options.items() if key in known}
-    for t in range(1, 4):
+    expected = reference.Parameter(p, rule, opt.param_groups[0].options)
+    for _ in range(3):
         opt.step(g)
-        expected = list(function(expected[0], g, *expected[1:], t, **options))
-    np.testing.assert_array_equal(p, expected[0])
+        expected.step(g)
+    np.testing.assert_array_equal(p, expected.p)
 
 
 def stepper(make: Make, size: int) -> Callable[[], None]:
@@ -92,7 +88,7 @@ def row(rule: str, size: int, rounds: int) -> Sequence[str]:
     moved = bytes_per_parameter(rule)
     per_byte = ratio * bytes_per_parameter("adam") / moved
     _, small_ratio = ratio_to_adam(make, SMALL, rounds)
-    return [f"`{rule}`", str(moved), report.time_text(seconds), f"{per_byte:.2f}", f"{small_ratio:.2f}"]
+    return [f"`{rule}`", str(moved), time_text(seconds), f"{per_byte:.2f}", f"{small_ratio:.2f}"]
 
 
 def main() -> None:
@@ -108,12 +104,10 @@ def main() -> None:
         rows.append(row(rule, size, args.rounds or rounds))
         print(*rows[-1], sep="  ", flush=True)
     header = ["rule", "bytes per parameter", "32M float32", "per byte, over Adam's", "100 float32, over Adam's"]
-    machine = ", ".join(f"{key} {value}" for key, value in report.machine().items())
-    text = f"{report.table(header, rows)}\n\n{machine}."
+    text = f"{table(header, rows)}\n\n{sentence(describe(pyadam.get_num_threads()))}"
     print(text)
     if args.readme:
-        readme = Path(ROOT, "README.md")
-        readme.write_text(report.with_table(readme.read_text(encoding="utf-8"), text, BEGIN, END), encoding="utf-8")
+        rewrite(ROOT / "README.md", NAME, text)
 
 
 if __name__ == "__main__":

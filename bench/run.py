@@ -1,128 +1,115 @@
 """The speed of pyadam beside its peers, as ratios.
 
-``python bench/run.py`` runs every case in one process, all contenders in turn, and first asserts the answer of each.
-The case of 32M elements needs 5 GB of memory.
+``python bench/run.py`` runs every case. Each contender has a process of its own, on the same CPUs and with the same
+number of threads; its answer is asserted; then all take turns. A contender whose package is missing, or that fails, is
+named with the reason. Where not all fit into memory they run in groups, each with pyadam in it.
+
+A contender that lives in another environment, in which pyadam must be installed too, is given its interpreter:
+``--python DeepSpeed=/path/to/bin/python``.
+
+The exit code is 1 if an answer was wrong.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+import os
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
 import footprint
-import numpy as np
 import report
 from cases import CASES, Case
-from contenders import CONTENDERS, Contender, Running
-from timing import alternate
+from contenders import CONTENDERS
+from contest import Contest, confine
+from machine import describe
 
 import pyadam
 
-CHECKED_STEPS = 3
+OUT = Path(__file__).parent / "out"
+LEAST_ROUNDS = 5
+
+# What every contender must be able to do, to take part.
+TRIAL = Case("trial", ((1000,),))
 
 
-def checked(case: Case, contenders: Sequence[Contender]) -> list[Running]:
-    """Return contenders that have taken a few steps with the right answer."""
-    params, grads = case.arrays()
-    answers = {answer: answer(params, grads, CHECKED_STEPS) for answer in {c.answer for c in contenders}}
-    built = []
-    for contender in contenders:
-        running = contender.build(params, grads)
-        for _ in range(CHECKED_STEPS):
-            running.step()
-        for found, expected in zip(running.params(), answers[contender.answer], strict=True):
-            np.testing.assert_allclose(
-                found,
-                expected,
-                rtol=contender.tolerance,
-                atol=contender.tolerance,
-                err_msg=f"{contender.name}, {case.name}",
-            )
-        built.append(running)
-    return built
+def rounds(most: int, budget: float, name: str) -> Callable[[float], Iterable[int]]:
+    """Return a function of the seconds of a round that returns the rounds, with a progress bar where tqdm is there."""
 
+    def chosen(seconds: float) -> Iterable[int]:
+        # A round of slow steps takes twice its timed part, since each is preceded by an untimed one.
+        count = min(most, max(LEAST_ROUNDS, int(budget / (2 * seconds))))
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            print(f"{name}: {count} rounds", file=sys.stderr, flush=True)
+            return range(count)
+        return tqdm(range(count), desc=name, leave=False)
 
-def rounds(count: int, name: str) -> Iterable[int]:
-    """Return `count` rounds, with a progress bar where tqdm is installed, else after a line."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        print(f"{name}: {count} rounds", flush=True)
-        return range(count)
-    return tqdm(range(count), desc=name)
-
-
-def measure(
-    case: Case, contenders: Sequence[Contender], count: int, batch_seconds: float
-) -> dict[str, report.Measurement]:
-    """Return the measurements of a case by the contenders' names; the ratios are to the first one."""
-    contenders = [c for c in contenders if case.memory_bound or not c.memory_bound_only]
-    steps = [running.step for running in checked(case, contenders)]
-    seconds = alternate(steps, rounds(count, case.name), batch_seconds)
-    ratios = seconds / seconds[:, :1]
-    return {
-        contender.name: report.Measurement(float(np.median(seconds[:, i])), float(np.median(ratios[:, i])))
-        for i, contender in enumerate(contenders)
-    }
+    return chosen
 
 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [case.name for case in CASES]
+    contenders = [contender.name for contender in CONTENDERS]
     parser.add_argument("--quick", action="store_true", help="small cases and few rounds, to check that all works")
     parser.add_argument("--case", action="append", choices=names, help="only this case; may be given again")
+    parser.add_argument("--only", action="append", choices=contenders, help="only this peer; may be given again")
     parser.add_argument("--rounds", type=int, help="rounds per case (default: 31, or 3 with --quick)")
+    parser.add_argument("--budget", type=float, default=60, help="seconds per case and group (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="threads of all contenders (default: what pyadam uses)")
     parser.add_argument("--wheel", action="store_true", help="also build a wheel and weigh it")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE too")
+    parser.add_argument("--json", type=Path, metavar="FILE", default=OUT / "run.json", help="default: %(default)s")
     parser.add_argument(
-        "--readme",
-        type=Path,
-        metavar="FILE",
-        nargs="?",
-        const=footprint.ROOT / "README.md",
-        help="rewrite the speed table in FILE (default: the README)",
+        "--python", action="append", default=[], metavar="NAME=PATH", help="the interpreter of a contender"
     )
     args = parser.parse_args()
-    if args.readme and (args.quick or args.case):
-        parser.error("--readme writes the whole table, so it goes with neither --quick nor --case")
+    args.pythons = dict(pair.partition("=")[::2] for pair in args.python)
+    for name, path in args.pythons.items():
+        if name not in contenders or not os.access(path, os.X_OK):
+            parser.error(f"--python needs a contender and its interpreter, found {name}={path}")
     return args
 
 
+def run_cases(contest: Contest, args: argparse.Namespace, save: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Run the cases that were asked for, and save after each."""
+    chosen = [c for c in CASES if (c.name in args.case if args.case else c.is_quick or not args.quick)]
+    allowed = [c for c in CONTENDERS if not args.only or c.name in ("pyadam", "byte floor", *args.only)]
+    present = contest.present(allowed, TRIAL)
+    cases = []
+    for case in chosen:
+        start = perf_counter()
+        found = contest.run(case, present, rounds(args.rounds or (3 if args.quick else 31), args.budget, case.name))
+        facts = {"name": case.name, "dtype": case.dtype, "tensors": len(case.shapes), "elements": case.elements}
+        cases.append({**facts, "results": found})
+        print(f"{case.name}: {perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+        save(cases)
+
+
 def main() -> None:
-    """Measure, print, and write what was asked for."""
+    """Measure, write the JSON, and print what it says."""
     args = parse_arguments()
-    if args.threads:
-        pyadam.set_num_threads(args.threads)
-    machine = report.machine()
-    if args.readme:
-        report.with_table(args.readme.read_text(encoding="utf-8"), "")  # markers that are missing end the run here
-    count = args.rounds or (3 if args.quick else 31)
-    batch_seconds = 1e-3 if args.quick else 5e-3
-    cases = [case for case in CASES if case.name in args.case] if args.case else CASES
-    if args.quick:
-        cases = [case for case in cases if case.is_quick]
+    threads = args.threads or pyadam.get_num_threads()
+    confine(threads)
+    contest = Contest(args.pythons, threads, 1e-3 if args.quick else 5e-3)
+    results: dict[str, Any] = {"machine": describe(threads)}
+    args.json.parent.mkdir(parents=True, exist_ok=True)
 
-    results = report.Results()
-    results.missing = {c.name: reason for c in CONTENDERS if (reason := c.missing()) is not None}
-    present = [c for c in CONTENDERS if c.name not in results.missing]
-    for case in cases:
-        results.cases[case.name] = measure(case, present, count, batch_seconds)
-    results.import_seconds = footprint.import_seconds(count)
-    if args.wheel:
-        results.wheel_bytes = footprint.wheel_bytes()
+    def save(cases: list[dict[str, Any]]) -> None:
+        results.update(cases=cases, versions=contest.versions, missing=contest.missing, wrong=contest.wrong)
+        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
-    text = report.markdown(results, machine)
-    print(text, report.target_table(results), sep="\n\n")
-    if args.json:
-        args.json.write_text(json.dumps({"machine": machine, **asdict(results)}, indent=2) + "\n", encoding="utf-8")
-    if args.readme:
-        # Read again, since it may have been edited during the run.
-        args.readme.write_text(report.with_table(args.readme.read_text(encoding="utf-8"), text), encoding="utf-8")
+    results["import_seconds"] = footprint.import_seconds(3 if args.quick else 31)
+    results["wheel_bytes"] = footprint.wheel_bytes() if args.wheel else None
+    run_cases(contest, args, save)
+    print(report.everything(results))
+    sys.exit(1 if contest.wrong else 0)
 
 
 if __name__ == "__main__":

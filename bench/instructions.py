@@ -1,0 +1,212 @@
+"""Counts the instructions of steps, which do not depend on how busy the machine is.
+
+``python bench/instructions.py --check`` counts under valgrind's callgrind and compares with instructions.json;
+``--update`` rewrites what the file says of this compiler and this Python. Counted are
+
+- the kernel of every rule, for SSE2 and AVX2 (valgrind has no AVX-512), in a program without Python;
+- `opt.step` on small arrays, from Python to Python: the difference between N and 2N steps, in which start-up cancels.
+
+Counts depend on the compiler, and those of `opt.step` on Python and NumPy too, so they are kept by these versions.
+
+Exit codes: 0, all are within the tolerance; 1, a count differs by more; 2, the counting itself failed; 3, nothing
+differs, but for this compiler or this Python the file has no counts, so that no comparison is possible.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RECORD = Path(__file__).with_name("instructions.json")
+TOLERANCE = 0.05
+ISAS = ("sse2", "avx2")
+STEPS = 300
+
+Counts = dict[str, float]
+
+# Steps of several optimizers, as many as the arguments say. Hashes and the number of threads are fixed outside.
+STEP_PROGRAM = """
+import sys
+import numpy, pyadam
+one = numpy.ones(100, numpy.float32)
+many = [numpy.ones(100, numpy.float32) for _ in range(100)]
+opt = pyadam.Adam(one)
+opt_many = pyadam.Adam(many)
+grad, grads = one * 2, [p * 2 for p in many]
+for _ in range(int(sys.argv[1])):
+    opt.step(grad)
+for _ in range(int(sys.argv[2])):
+    opt_many.step(grads)
+"""
+
+
+def run(*command: str | Path, **options: Any) -> str:
+    """Return what a command prints; raises RuntimeError if it fails."""
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def total(file: Path) -> int:
+    """Return the instructions that a file of callgrind's counts."""
+    found = re.search(r"^(?:totals|summary): (\d+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"{file.name} has no total")
+    return int(found[1])
+
+
+def callgrind(folder: Path, *command: str | Path, options: tuple[str, ...] = (), **keywords: Any) -> str:
+    """Run a command under callgrind, which writes to ``counts`` in the folder; return what the command prints."""
+    return run(
+        "valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / 'counts'}", *options, *command, **keywords
+    )
+
+
+def build(folder: Path) -> tuple[Path, str]:
+    """Return the program of all rules, and the compiler that has built it."""
+    run(
+        "cmake",
+        "-S",
+        ROOT,
+        "-B",
+        folder,
+        "-DPYADAM_PYTHON=OFF",
+        "-DPYADAM_INSTRUCTIONS=ON",
+        "-DCMAKE_BUILD_TYPE=Release",
+    )
+    run("cmake", "--build", folder, "--target", "pyadam_instructions", "--parallel", "2")
+    (settings,) = folder.glob("CMakeFiles/*/CMakeCXXCompiler.cmake")
+    known = dict(re.findall(r'^set\((CMAKE_CXX_COMPILER_\w+) "([^"]*)"\)', settings.read_text(), re.MULTILINE))
+    compiler = known["CMAKE_CXX_COMPILER_ID"].replace("GNU", "GCC")
+    return folder / "pyadam_instructions", f"{compiler} {known['CMAKE_CXX_COMPILER_VERSION']} {platform.machine()}"
+
+
+def kernel_counts(program: Path, isa: str) -> Counts:
+    """Return the instructions per element of a step of every rule, from one run of the program."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        output = callgrind(folder, program, isa, options=("--dump-before=pyadam_part_begins",))
+        settings, rules = output.splitlines()[:2], output.splitlines()[2:]
+        elements, steps = (int(line.split()[1]) for line in settings)
+        # Part 1 ends when the first rule begins; then parts of a rule and of what lies between take turns.
+        return {
+            f"{isa} {rule}": round(total(folder / f"counts.{2 * i + 2}") / (elements * steps), 4)
+            for i, rule in enumerate(rules)
+        }
+
+
+def step_program(*steps: int) -> int:
+    """Return the instructions of a whole run of Python that takes so many steps."""
+    fixed = {"PYTHONHASHSEED": "0", "PYADAM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYADAM_ISA": "avx2"}
+    fixed["OPENBLAS_NUM_THREADS"] = "1"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arguments = (sys.executable, "-c", STEP_PROGRAM, *map(str, steps))
+        callgrind(folder, *arguments, env={**os.environ, **fixed})
+        return total(folder / "counts")
+
+
+def step_counts() -> Counts:
+    """Return the instructions of a call of `opt.step`."""
+    base = step_program(STEPS, STEPS)
+    return {
+        "opt.step of 100": round((step_program(2 * STEPS, STEPS) - base) / STEPS),
+        "opt.step of 100 arrays of 100": round((step_program(STEPS, 2 * STEPS) - base) / STEPS),
+    }
+
+
+def python_version() -> str:
+    """Return what the instructions of `opt.step` depend on, besides the source."""
+    from importlib.metadata import version
+
+    from pyadam import _core
+
+    python = f"Python {platform.python_version()} ({platform.python_compiler()})"
+    numpy = f"NumPy {'.'.join(version('numpy').split('.')[:2])}"
+    return f"{python}, {numpy}, {_core.COMPILER} {platform.machine()}"
+
+
+def compare(recorded: Mapping[str, float], counted: Mapping[str, float]) -> list[str]:
+    """Return a line for each count that is not recorded, not counted, or differs by more than the tolerance.
+
+    >>> compare({"a": 100, "b": 7, "c": 10}, {"a": 104, "b": 8, "d": 1})
+    ['b: 7 -> 8 (+14.3%)', 'c: recorded, but no longer counted', 'd: counted, but not recorded: run --update']
+    """
+    lines = []
+    for name in sorted({*recorded, *counted}):
+        if name not in counted:
+            lines.append(f"{name}: recorded, but no longer counted")
+        elif name not in recorded:
+            lines.append(f"{name}: counted, but not recorded: run --update")
+        elif abs(change := counted[name] / recorded[name] - 1) > TOLERANCE:
+            lines.append(f"{name}: {recorded[name]:g} -> {counted[name]:g} ({change:+.1%})")
+    return lines
+
+
+def count_all() -> dict[str, tuple[str, Counts]]:
+    """Return, for the kernels and for `opt.step`, what the counts depend on, and the counts."""
+    with tempfile.TemporaryDirectory() as folder:
+        program, compiler = build(Path(folder))
+        kernels: Counts = {}
+        for isa in ISAS:
+            kernels.update(kernel_counts(program, isa))
+    return {"kernels": (compiler, kernels), "opt.step": (python_version(), step_counts())}
+
+
+def check(recorded: Mapping[str, Any], counted: Mapping[str, tuple[str, Counts]]) -> int:
+    """Print how the counts compare, and return the exit code."""
+    code = 0
+    for part, (versions, counts) in counted.items():
+        if versions not in recorded[part]:
+            print(f"{part}: NO COMPARISON POSSIBLE. There are no counts for {versions}, only for")
+            print("\n".join(f"  {known}" for known in recorded[part]))
+            code = code or 3
+        elif lines := compare(recorded[part][versions], counts):
+            print(f"{part}: instructions have changed by more than {TOLERANCE:.0%} ({versions})")
+            print("\n".join(f"  {line}" for line in lines))
+            code = 1
+        else:
+            largest = max(abs(counts[name] / known - 1) for name, known in recorded[part][versions].items())
+            print(f"{part}: {len(counts)} counts within {TOLERANCE:.0%}, the largest change {largest:.2%} ({versions})")
+    return code
+
+
+def main() -> int:
+    """Count, and check or update."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--check", action="store_true", help="compare with what is recorded")
+    action.add_argument("--update", action="store_true", help="record what is counted")
+    args = parser.parse_args()
+    if missing := [tool for tool in ("valgrind", "cmake") if shutil.which(tool) is None]:
+        print(f"{' and '.join(missing)} not found")
+        return 2
+    try:
+        counted = count_all()
+    except RuntimeError as error:
+        print(error)
+        return 2
+    recorded = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {part: {} for part in counted}
+    if args.check:
+        return check(recorded, counted)
+    for part, (versions, counts) in counted.items():
+        recorded[part][versions] = counts
+    RECORD.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"{RECORD.name} is written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Numbers and tables as Markdown, and how they get into documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def time_text(seconds: float) -> str:
+    """Return seconds with three digits, in the unit that suits.
+
+    >>> time_text(0.0123), time_text(1.25e-6), time_text(1234.5), time_text(99.96)
+    ('12.3 ms', '1.25 us', '1,230 s', '100 s')
+    """
+    for unit, scale in (("s", 1.0), ("ms", 1e3)):
+        if seconds * scale >= 1:
+            return f"{number_text(seconds * scale)} {unit}"
+    return f"{number_text(seconds * 1e6)} us"
+
+
+def number_text(value: float) -> str:
+    """Return a number with three digits.
+
+    >>> [number_text(value) for value in (0.12345, 3, 1234.5, 123456)]
+    ['0.123', '3', '1,230', '123,000']
+    """
+    return f"{float(f'{value:.3g}'):,.10g}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def markers(name: str) -> tuple[str, str]:
+    """Return the lines between which a document has what a script writes."""
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def with_text(document: str, name: str, text: str) -> str:
+    """Return the document with `text` in place of what stands between the two markers."""
+    begin, end = markers(name)
+    if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
+        raise ValueError(f"the document must have {begin!r} and, after it, {end!r}, once each")
+    head, rest = document.split(begin)
+    return f"{head}{begin}\n{text}\n{end}{rest.split(end)[1]}"
+
+
+def rewrite(path: Path, name: str, text: str) -> None:
+    """Put `text` between the two markers of a file; raises ValueError, and changes nothing, if they are not there."""
+    path.write_text(with_text(path.read_text(encoding="utf-8"), name, text), encoding="utf-8")
