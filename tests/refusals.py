@@ -17,9 +17,11 @@ def snapshot(opt: pyadam.Optimizer) -> dict[str, Any]:
     core = opt._core
     return {
         "arrays": [(id(array), array.tobytes("A")) for array in core.arrays],
-        "states": [[buffer.tobytes("A") for buffer in core.state(i)] for i in range(len(core.steps))],
+        "states": [{name: kept.tobytes("A") for name, kept in core.state(i).items()} for i in range(len(core.steps))],
         "steps": core.steps,
         "step_count": core.step_count,
+        "skipped": core.skipped,
+        "of the optimizer": (opt.clip_norm, opt.skip_nonfinite, opt.seed, opt.accumulated),
         "options": [group.options for group in opt.param_groups],
     }
 

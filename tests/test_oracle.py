@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rules import CASES, KERNEL_CASES, Case, ReferenceRun, assert_same_bits
+from rules import CASES, KERNEL_CASES, Case, assert_same_bits, reference_runs
 
 import pyadam
 from pyadam import _core
@@ -36,7 +36,7 @@ def array(rng: np.random.Generator, n: int, dtype: Any, offset: int = 0) -> np.n
 
 def check(case: Case, arrays: list[np.ndarray], gradients: list[list[np.ndarray]]) -> None:
     opt = case.cls(arrays, **case.options)
-    expected = [ReferenceRun(opt, p) for p in arrays]
+    expected = reference_runs(opt)
     for grads in gradients:
         opt.step(grads)
         for run, g in zip(expected, grads, strict=True):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from refusals import raises, refused, stepped
-from rules import KERNEL_CASES, Case, ReferenceRun, assert_same_bits
+from rules import KERNEL_CASES, Case, assert_same_bits, reference_run
 
 import pyadam
 
@@ -87,7 +87,7 @@ def test_gradients_come_in_the_structure_of_the_parameters(
     rng = np.random.default_rng(0)
     params, arrays = filled(build, rng)
     opt = pyadam.Adam(params)
-    expected = [ReferenceRun(opt, p) for p in arrays]
+    expected = [reference_run(opt, p) for p in arrays]
     for _ in range(3):
         grads, gradients = filled(build, rng)
         opt.step(of_groups(grads))
@@ -162,7 +162,7 @@ def test_a_parameter_without_gradient_does_not_age_and_goes_on_rightly(case: Cas
     rng = np.random.default_rng(3)
     params = {"always": rng.standard_normal(SIZE), "sometimes": rng.standard_normal(SIZE), "never": np.ones(SIZE)}
     opt = case.cls(params, **case.options)
-    expected = {key: ReferenceRun(opt, p) for key, p in params.items()}
+    expected = {key: reference_run(opt, p) for key, p in params.items()}
     steps_with_gradient = {"always": range(10), "sometimes": (1, 4, 7), "never": ()}
     for step in range(10):
         grads = {key: rng.standard_normal(SIZE) if step in steps_with_gradient[key] else None for key in params}
@@ -199,7 +199,7 @@ def test_step_with_params_goes_on_with_the_new_arrays(build: Callable[[Callable[
     kept = [p.copy() for p in old]
 
     new_params, new = filled(build, rng)
-    expected = [ReferenceRun(opt, p) for p in new]
+    expected = [reference_run(opt, p) for p in new]
     for run, g in zip(expected, gradients, strict=True):
         start = run.p
         run.step(g)

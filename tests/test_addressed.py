@@ -1,0 +1,139 @@
+"""The kernel on addresses, as front ends that own their memory use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pyadam
+from pyadam import _core
+from pyadam._plans import Planner
+
+OPTIONS = pyadam.Adam(np.zeros(1)).param_groups[0].options
+PLAN = Planner(pyadam.Adam, OPTIONS).plan
+FLOAT32 = _core.GRADIENT_DTYPES["float32"]
+
+
+def address(array: Any) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def bound(*arrays: Any, step: Any = None) -> tuple[Any, list[Any]]:
+    """Return parameters bound by their addresses, and the memory of their state."""
+    core = _core.AddressedParameters()
+    core.add_group("adam", None, None, False)
+    states = []
+    for i, p in enumerate(arrays):
+        state = [np.zeros_like(p), np.zeros_like(p)]
+        states.append(state)
+        step_address = 0 if step is None else address(step)
+        core.add(f"p[{i}]", address(p), p.size, "float32", list(map(address, state)), 0, step_address, "float32", 0)
+    return core, states
+
+
+def test_the_bits_are_those_of_arrays() -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(size).astype(np.float32) for size in (5, 3000)]
+    copies = [p.copy() for p in arrays]
+    core, states = bound(*arrays)
+    opt = pyadam.Adam(copies)
+    for t in range(4):
+        grads = [rng.standard_normal(p.size).astype(np.float32) for p in arrays]
+        given = [None if t == 2 else address(grads[0]), address(grads[1])]
+        assert core.step(given, [FLOAT32] * 2, (PLAN,))
+        opt.step([None if t == 2 else grads[0], grads[1]])
+    for i, p in enumerate(arrays):
+        np.testing.assert_array_equal(p, copies[i])
+        for found, expected in zip(states[i], opt._core.state(i).values(), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert core.steps == opt._core.steps == [3, 4]
+
+
+def test_the_step_count_is_read_and_written_where_it_lies() -> None:
+    p, g, step = np.ones(3, np.float32), np.ones(3, np.float32), np.zeros((), np.float32)
+    core, _states = bound(p, step=step)
+    for expected in (1, 2):
+        core.step([address(g)], [FLOAT32], (PLAN,))
+        assert step == expected
+    step[...] = 2**24
+    seen = []
+
+    def plan(t: int) -> Any:
+        seen.append(t)
+        return PLAN(t)
+
+    for _ in range(3):
+        core.step([address(g)], [FLOAT32], (plan,))
+    assert seen == [2**24 + 1, 2**24 + 2, 2**24 + 3]
+    step[...] = 0.5
+    before = p.copy()
+    with pytest.raises(ValueError, match=r"step of p\[0\] must be a whole number"):
+        core.step([address(g)], [FLOAT32], (PLAN,))
+    np.testing.assert_array_equal(p, before)
+
+
+def test_memory_that_is_shared_is_refused() -> None:
+    whole, g = np.ones(8, np.float32), np.ones(8, np.float32)
+    core, _states = bound(whole[:5], whole[4:])
+    with pytest.raises(ValueError, match=r"p\[0\] and p\[1\] share memory"):
+        core.step([address(g)] * 2, [FLOAT32] * 2, (PLAN,))
+    core, _states = bound(whole[:4], whole[4:])
+    with pytest.raises(ValueError, match=r"gradient of p\[0\] shares memory with p\[1\]"):
+        core.step([address(whole[2:]), address(g)], [FLOAT32] * 2, (PLAN,))
+    np.testing.assert_array_equal(whole, 1)
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    core, _states = bound(np.ones(2, np.float32))
+    with pytest.raises(ValueError, match="an address and a dtype for each parameter"):
+        core.step([], [], (PLAN,))
+    with pytest.raises(ValueError, match="a plan for each group"):
+        core.step([None], [0], ())
+    with pytest.raises(ValueError, match="no gradient has the dtype 9"):
+        core.step([1], [9], (PLAN,))
+    with pytest.raises(ValueError, match="unknown dtype 'int8'"):
+        core.add("p", 0, 0, "int8", [0, 0], 0, 0, "float32", 0)
+    with pytest.raises(ValueError, match="an address for each array kept"):
+        core.add("p", 0, 0, "float32", [0], 0, 0, "float32", 0)
+    with pytest.raises(ValueError, match="a parameter needs a group"):
+        _core.AddressedParameters().add("p", 0, 0, "float32", [], 0, 0, "float32", 0)
+
+
+def test_a_step_within_a_step_is_refused() -> None:
+    p, g = np.ones(2, np.float32), np.ones(2, np.float32)
+    core, _states = bound(p)
+
+    def plan(_: int) -> Any:
+        core.step([address(g)], [FLOAT32], (PLAN,))
+
+    with pytest.raises(RuntimeError, match="already running"):
+        core.step([address(g)], [FLOAT32], (plan,))
+    np.testing.assert_array_equal(p, 1)
+
+
+def test_a_snapshot_sees_what_lists_and_dicts_hold() -> None:
+    first, second = object(), object()
+    items, named = [first], {"a": second}
+    snapshot = _core.Snapshot([items, named])
+    assert snapshot.holds()
+    named["b"] = first
+    assert not snapshot.holds()
+    del named["b"]
+    assert snapshot.holds()
+    items[0] = object()
+    assert not snapshot.holds()
+    items[:] = []
+    assert not snapshot.holds()
+
+
+def test_kept_arrays_are_named_for_those_who_own_them() -> None:
+    assert _core.kept_arrays("adam", "bfloat16", "split", "bfloat16", True, "p") == [
+        ("exp_avg", "bfloat16"),
+        ("exp_avg_sq", "bfloat16"),
+        ("low_bits", "int16"),
+        ("ema", "float32"),
+    ]
+    with pytest.raises(ValueError, match="p is of bfloat16, too coarse"):
+        _core.kept_arrays("adam", "bfloat16", None, None, False, "p")

@@ -1,0 +1,60 @@
+"""Numbers below the least normal one: kept as NumPy keeps them, or counted as zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pyadam
+from pyadam import _core
+
+TILE = _core.TILE
+
+
+def decayed(dtype: Any, **options: Any) -> pyadam.Adam:
+    """Return an optimizer whose moments have decayed for many steps of zero gradients."""
+    n = 3 * TILE + 5
+    opt = pyadam.Adam(np.ones(n, dtype), betas=(0.5, 0.5), **options)
+    opt.step(np.full(n, 1e-3, dtype))
+    for _ in range(1200):
+        opt.step(np.zeros(n, dtype))
+    return opt
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_mode_is_that_of_the_step_alone(threads: int, use_threads: Callable[[int], None]) -> None:
+    use_threads(threads)
+    least = np.finfo(np.float64).tiny
+    decayed(np.float64, flush_denormals=True)
+    assert least / 4 * 2 == least / 2 > 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_become_zero_and_not_subnormal(dtype: Any) -> None:
+    kept, flushed = decayed(dtype), decayed(dtype, flush_denormals=True)
+    tiny = np.finfo(dtype).tiny
+    for name, moment in flushed._core.state(0).items():
+        assert not np.any((np.abs(moment) < tiny) & (moment != 0)), name
+    np.testing.assert_array_equal(flushed._core.state(0)["exp_avg"], 0)
+    np.testing.assert_allclose(kept.params, flushed.params, rtol=1e-6)
+
+
+@pytest.mark.skipif("sse2" not in _core.available_isas(), reason="compares the instruction sets of x86")
+def test_the_same_bits_on_all_x86(use_threads: Callable[[int], None]) -> None:
+    use_threads(2)
+    before, results = _core.isa(), []
+    rng = np.random.default_rng(0)
+    start = (rng.standard_normal(3 * TILE + 5) * 1e-38).astype(np.float32)
+    grads = [(rng.standard_normal(start.size) * 10.0 ** rng.integers(-45, -15, start.size)) for _ in range(5)]
+    for isa in _core.available_isas():
+        _core.select_isa(isa)
+        p = start.copy()
+        opt = pyadam.Adam(p, lr=1e-38, flush_denormals=True)
+        for g in grads:
+            opt.step(g.astype(np.float32))
+        results.append((p.tobytes(), *(kept.tobytes() for kept in opt._core.state(0).values())))
+    _core.select_isa(before)
+    assert all(result == results[0] for result in results)
