@@ -97,10 +97,15 @@ def tensor_case(count: int) -> Case:
     return Case(f"{count:,} arrays of {TENSOR}", ((TENSOR,),) * count)
 
 
+def array_sizes(decades: int) -> list[int]:
+    """Return the elements of single arrays, up to ``10 ** (2 + decades)``."""
+    return [size for k in range(2, 2 + decades) for size in (10**k, 3 * 10**k)] + [10 ** (2 + decades)]
+
+
 def points(decades: int, threads: int) -> list[Point]:
-    """Return all that is measured: elements up to ``10 ** (2 + decades)``."""
-    largest = 10 ** (2 + decades)
-    sizes = [size for k in range(2, 2 + decades) for size in (10**k, 3 * 10**k)] + [largest]
+    """Return all that is measured."""
+    sizes = array_sizes(decades)
+    largest = sizes[-1]
     found = [Point("elements", array_case(size), threads) for size in sizes]
     found += [Point("elements", array_case(size), 1) for size in sizes] if threads > 1 else []
     found += [
@@ -155,10 +160,10 @@ def threads_used(elements: int, threads: int) -> int:
     return max(1, min(threads, elements // _core.get_min_share()))
 
 
-def sources(decades: int, threads: int) -> dict[str, Point]:
+def sources(decades: int, threads: int, cache_bytes: float) -> dict[str, Point]:
     """Return the points that give the constants; they are no test of the model."""
-    largest = 10 ** (2 + decades)
-    in_cache, in_memory = min(3 * 10**6, largest), largest
+    sizes = array_sizes(decades)
+    in_cache, in_memory = max(size for size in sizes if BYTES_HELD * size <= cache_bytes), sizes[-1]
     return {
         "call": Point("elements", array_case(100), threads),
         "tensor": Point("tensors", tensor_case(100), threads),
@@ -171,8 +176,8 @@ def sources(decades: int, threads: int) -> dict[str, Point]:
     }
 
 
-def constants(seconds: Mapping[Point, float], known: Mapping[str, Point]) -> Constants:
-    """Return the constants that make the model right at the points named by `sources`."""
+def constants(seconds: Mapping[Point, float], known: Mapping[str, Point], caches: tuple[float, float]) -> Constants:
+    """Return the constants, with those of `cache_sizes`, that make the model right at the points of `sources`."""
     least, more = known["call"], known["element"]
     element = (seconds[more] - seconds[least]) / (more.case.elements - least.case.elements)
     call = seconds[least] - element * least.case.elements
@@ -190,7 +195,7 @@ def constants(seconds: Mapping[Point, float], known: Mapping[str, Point]) -> Con
         tensor,
         element,
         wake,
-        *cache_sizes(),
+        *caches,
         bandwidth("cache_core", 0),
         bandwidth("cache_all", wake),
         bandwidth("memory_core", 0),
@@ -291,8 +296,9 @@ def main() -> None:
     decades, rounds, batch_seconds = (4, 2, 1e-3) if args.quick else (6, 15, 5e-3)
     facts = describe(args.threads)
     seconds = measure(points(decades, args.threads), range(args.rounds or rounds), batch_seconds)
-    known = sources(decades, args.threads)
-    c = constants(seconds, known)
+    caches = cache_sizes()
+    known = sources(decades, args.threads, caches[1])
+    c = constants(seconds, known, caches)
     parts: dict[str, Callable[[], str]] = {
         "scaling constants": lambda: f"{constant_table(c, known)}\n\n{sentence(facts)}",
         "scaling measured": lambda: measured_table(seconds, c, known),

@@ -160,12 +160,14 @@ def test_contenders_share_memory_in_groups_with_pyadam(bench: dict[str, ModuleTy
     assert sorted(name for group in names for name in group[1:]) == sorted(c.name for c in contenders.CONTENDERS[1:])
 
 
-def test_the_model_is_right_where_it_was_fitted(bench: dict[str, ModuleType]) -> None:
+@pytest.mark.parametrize("last_level_bytes", [2**23, 2**25, 2**28])
+def test_the_model_is_right_where_it_was_fitted(last_level_bytes: int, bench: dict[str, ModuleType]) -> None:
     scaling = bench["scaling"]
-    known = scaling.sources(6, 2)
-    truth = scaling.Constants(1e-6, 1e-7, 5e-10, 1e-5, 2**21, 2**28, 30e9, 55e9, 20e9, 35e9)
+    caches = 2**20, last_level_bytes
+    known = scaling.sources(6, 2, last_level_bytes)
+    truth = scaling.Constants(1e-6, 1e-7, 5e-10, 1e-5, *caches, 30e9, 55e9, 20e9, 35e9)
     seconds = {point: scaling.predicted(truth, point.case, point.threads) for point in known.values()}
-    found = scaling.constants(seconds, known)
+    found = scaling.constants(seconds, known, caches)
     for point, taken in seconds.items():
         assert scaling.predicted(found, point.case, point.threads) == pytest.approx(taken)
 

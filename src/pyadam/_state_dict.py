@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ _OWN_STATE = frozenset({"master", "low_bits", "ema"})
 
 
 def export(core: _core.BoundParameters, groups: Sequence[ParamGroup], copy: bool = True) -> dict[str, Any]:
-    """Return all that `restore` needs: copies, or with ``copy=False`` the live arrays, which the next step changes."""
+    """Return all that `checked` needs: copies, or with ``copy=False`` the live arrays, which the next step changes."""
     state: dict[int, dict[str, Any]] = {}
     param_groups = []
     steps = core.steps
@@ -43,7 +43,7 @@ def export(core: _core.BoundParameters, groups: Sequence[ParamGroup], copy: bool
 def own_options(state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """Return, checked, what the optimizer has as a whole, and its number of skipped steps."""
     if not isinstance(state_dict, Mapping):
-        return {}, 0  # `restore` says what is wrong
+        return {}, 0  # `checked` says what is wrong
     given = state_dict.get("options", {})
     if not isinstance(given, Mapping):
         raise TypeError(f"state_dict['options'] must be a dict, found {type(given).__name__}")
@@ -54,8 +54,10 @@ def own_options(state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     return options, _step(state_dict.get("skipped", 0), "state_dict['skipped']")
 
 
-def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dict: Mapping[str, Any]) -> None:
-    """Check the whole of `state_dict`, then copy it in."""
+def checked(
+    core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dict: Mapping[str, Any]
+) -> Callable[[], None]:
+    """Check the whole of `state_dict`, and return the function that copies it in."""
     given_groups = _entry(state_dict, "param_groups", (list, tuple), "state_dict")
     given_state = _entry(state_dict, "state", Mapping, "state_dict")
     rules = [group.rule for group in groups]
@@ -90,10 +92,13 @@ def restore(core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dic
     if step_count < max(steps):
         raise ValueError(f"state_dict['step_count'] must be at least every step, found {step_count} and {max(steps)}")
 
-    core.restore(step_count, steps, buffers)
-    for group, given, new in zip(groups, given_groups, options, strict=True):
-        group.set_options(new)
-        group.load_schedule_state(given.get("schedule_state", {}))
+    def copy_in() -> None:
+        core.restore(step_count, steps, buffers)
+        for group, given, new in zip(groups, given_groups, options, strict=True):
+            group.set_options(new)
+            group.load_schedule_state(given.get("schedule_state", {}))
+
+    return copy_in
 
 
 def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Adadelta(Optimizer):
     array([0.0513])
     """
 
+    _rule_name = "adadelta"
+
     def __init__(
         self,
         params: Any,
@@ -76,11 +78,6 @@ class Adadelta(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, options, common)
-
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
-        del options
-        return "adadelta"
 
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:

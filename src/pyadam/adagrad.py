@@ -59,6 +59,8 @@ class Adagrad(Optimizer):
     array([0.1464])
     """
 
+    _rule_name = "adagrad"
+
     def __init__(
         self,
         params: Any,
@@ -80,11 +82,6 @@ class Adagrad(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, options, common)
-
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
-        del options
-        return "adagrad"
 
     @staticmethod
     def _initial_state(options: Mapping[str, Any]) -> float:

@@ -99,8 +99,8 @@ class Adam(Optimizer):
         }
         super().__init__(params, options, common)
 
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
+    @classmethod
+    def _rule(cls, options: Mapping[str, Any]) -> str:
         return "amsgrad" if options["amsgrad"] else "adam"
 
     @staticmethod
@@ -164,8 +164,8 @@ class AdamW(Adam):
             **common,
         )
 
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
+    @classmethod
+    def _rule(cls, options: Mapping[str, Any]) -> str:
         if not options["decoupled_weight_decay"]:
             raise ValueError("AdamW has decoupled_weight_decay=True, which is fixed at construction; Adam has both")
-        return Adam._rule(options)
+        return super()._rule(options)

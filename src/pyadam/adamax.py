@@ -56,6 +56,8 @@ class Adamax(Optimizer):
     array([ 0.75, -1.75])
     """
 
+    _rule_name = "adamax"
+
     def __init__(
         self,
         params: Any,
@@ -75,11 +77,6 @@ class Adamax(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, options, common)
-
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
-        del options
-        return "adamax"
 
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:

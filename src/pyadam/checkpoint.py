@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import mmap
 import os
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import _core, _state_dict
 from ._atomic_file import replacing
+from ._interrupts import all_or_nothing
 from ._json_values import Arrays, decode, dumps, encode, loads
 from ._safetensors import CheckpointError as CheckpointError
 from ._safetensors import Reader, Tensor, write
@@ -209,14 +208,16 @@ class _Checkpoint:
         if members != list(range(len(arrays))):
             raise CheckpointError(f"the groups must have the parameters 0 to {len(arrays) - 1} in order")
 
+        take_over = optimizer._checked(state_dict)
+
         def commit() -> None:
-            optimizer._take_over(state_dict)
+            take_over()
             live = _state_dict.export(core, groups, copy=False)["state"]
             try:
                 for path, array in zip(paths, arrays, strict=True):
                     self.reader.read_into(path, array)
                 if len(state_dict["state"]) < len(arrays):  # what begins anew may begin from the parameter
-                    optimizer._take_over(state_dict)
+                    take_over()
                 for i, entries in state_dict["state"].items():
                     for key, value in entries.items():
                         if id(value) in self._sources:
@@ -225,7 +226,7 @@ class _Checkpoint:
             except Exception as error:
                 raise RuntimeError(f"what was read in is in part the file's, so load another: {error}") from error
 
-        _without_interrupts(commit)
+        all_or_nothing(commit)
 
     def _check_params(self, arrays: list[NDArray[Any]], paths: list[str]) -> None:
         names: list[str] = []
@@ -289,44 +290,6 @@ def _class(name: str) -> Any:
             f"the file is of the class {name!r:.100}, which is not pyadam's: make one and load into it"
         )
     return cls
-
-
-def _without_interrupts(work: Callable[[], None]) -> None:
-    """Do all of `work` or nothing; a Ctrl-C that comes meanwhile is let in at the end.
-
-    Interrupts meet the main thread alone, so that the work is done in another. It begins by taking the token, which
-    an interrupted caller tries to take first. Bare locks and a bare thread, since an interrupt within `Thread.start`
-    or `Event.wait`, which are Python code, can leave the lock inside them taken for ever.
-    """
-    token = threading.Lock()
-    ended = threading.Lock()
-    results: list[BaseException | None] = []
-
-    def run() -> None:
-        if not token.acquire(blocking=False):
-            return
-        try:
-            work()
-        except BaseException as error:
-            results.append(error)
-        else:
-            results.append(None)
-        ended.release()
-
-    ended.acquire()
-    try:
-        _thread.start_new_thread(run, ())
-        ended.acquire()
-    except BaseException:
-        if token.acquire(blocking=False):
-            raise
-        while not results:
-            with suppress(KeyboardInterrupt):
-                ended.acquire()
-        if results[0] is None:
-            raise
-    if results[0] is not None:
-        raise results[0]
 
 
 @contextmanager

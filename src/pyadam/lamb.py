@@ -58,6 +58,8 @@ class LAMB(Optimizer):
     0.5
     """
 
+    _rule_name = "lamb"
+
     def __init__(
         self,
         params: Any,
@@ -69,11 +71,6 @@ class LAMB(Optimizer):
     ) -> None:
         options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, options, common)
-
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
-        del options
-        return "lamb"
 
     @staticmethod
     def _weight_decay(options: Mapping[str, Any]) -> tuple[float, float]:

@@ -52,6 +52,8 @@ class Lion(Optimizer):
     array([0.75, 1.25, 1.  ])
     """
 
+    _rule_name = "lion"
+
     def __init__(
         self,
         params: Any,
@@ -69,11 +71,6 @@ class Lion(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, options, common)
-
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
-        del options
-        return "lion"
 
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._extras import require
+from ._interrupts import until_done
 from ._param_group import ParamGroup
 from .optimizer import Optimizer
 from .schedules._checks import count_from, flag, one_of, positive
@@ -221,6 +222,11 @@ def range_test(
     trial = deepcopy(optimizer)
     params, live = optimizer.params, _arrays(optimizer)
     saved = _arrays(trial)
+
+    def restore() -> None:
+        for array, values in zip(live, saved, strict=True):
+            array[...] = values
+
     losses, smoothed, average, stopped = [], [], 0.0, ""
     try:
         for step, batch in zip(_steps(num_steps, progress), _cycled(batches, num_steps), strict=False):
@@ -243,23 +249,17 @@ def range_test(
                 group["lr"] = sweep(step) * ratio
             trial.step(grads, params=params)
     finally:
-        _restore(live, saved)
+        try:
+            until_done(restore)
+        except KeyboardInterrupt:  # which came before the first line of it
+            until_done(restore)
+            raise
     lrs = np.array([sweep(step) for step in range(len(losses))])
     return RangeTest(lrs, np.array(losses), np.array(smoothed), stopped, num_steps)
 
 
 def _arrays(optimizer: Optimizer) -> list[NDArray[Any]]:
     return [array for group in optimizer.param_groups for array in group["params"]]
-
-
-def _restore(live: Sequence[NDArray[Any]], saved: Sequence[NDArray[Any]]) -> None:
-    """Copy all of `saved` to `live`, also when an impatient user presses Ctrl-C again."""
-    try:
-        for array, copy in zip(live, saved, strict=True):
-            array[...] = copy
-    except BaseException:
-        _restore(live, saved)
-        raise
 
 
 def _lr_ratios(groups: Sequence[ParamGroup]) -> list[float]:

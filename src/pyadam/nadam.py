@@ -63,6 +63,8 @@ class NAdam(Optimizer):
     True
     """
 
+    _rule_name = "nadam"
+
     def __init__(
         self,
         params: Any,
@@ -83,11 +85,6 @@ class NAdam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, options, common)
-
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
-        del options
-        return "nadam"
 
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:

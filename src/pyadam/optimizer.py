@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypedDict
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import _core, _state_dict
 from ._hyperparameters import check, check_setting, is_schedule
+from ._interrupts import all_or_nothing, until_done
 from ._param_group import ParamGroup
 from ._structure import GroupListNode, is_group_list, structure_of
 
@@ -124,6 +125,7 @@ class Optimizer:
     average and rounding.
     """
 
+    _rule_name: ClassVar[str]  # of the kernel's rule, where there is one whatever the options
     _counts_steps_in_torch: ClassVar[bool] = True
 
     def __init__(self, params: Any, options: Mapping[str, Any], common: CommonOptions) -> None:
@@ -181,10 +183,11 @@ class Optimizer:
 
     # What a subclass says of its rule; `options` are a group's hyperparameters.
 
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
+    @classmethod
+    def _rule(cls, options: Mapping[str, Any]) -> str:
         """Return the name of the kernel's rule, or raise ValueError if options do not go together."""
-        raise NotImplementedError
+        del options
+        return cls._rule_name
 
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
@@ -414,21 +417,30 @@ class Optimizer:
         >>> w
         array([-3.])
         """
-        with self._lock:
-            self._refuse_while_swapped("swap_ema")
-            averages = self._averages()
-            params = self._core.arrays
-            kept = [p.copy(order="K") for p in params]
-            self._is_swapped = True
-        try:
-            for p, average in zip(params, averages, strict=True):
-                if average is not None:
-                    p[...] = average
-            yield self.params
-        finally:
+        params, kept = self._core.arrays, list[NDArray[Any]]()
+
+        def swap_back() -> None:
             for p, values in zip(params, kept, strict=True):
                 p[...] = values
             self._is_swapped = False
+
+        try:
+            with self._lock:
+                self._refuse_while_swapped("swap_ema")
+                averages = self._averages()
+                kept = [p.copy(order="K") for p in params]
+                self._is_swapped = True
+                for p, average in zip(params, averages, strict=True):
+                    if average is not None:
+                        p[...] = average
+            yield self.params
+        finally:
+            if kept:
+                try:
+                    until_done(swap_back)
+                except KeyboardInterrupt:  # which came before the first line of it
+                    until_done(swap_back)
+                    raise
 
     def _refuse_while_swapped(self, what: str) -> None:
         if self._is_swapped:
@@ -477,6 +489,7 @@ class Optimizer:
         """Take over a state that `state_dict`, or PyTorch's optimizer of the same name, returned.
 
         A hyperparameter that is a schedule here stays one. All is checked first: if this raises, nothing has changed.
+        Ctrl-C comes before or after.
 
         Raises
         ------
@@ -487,18 +500,23 @@ class Optimizer:
         """
         with self._lock:
             self._refuse_while_swapped("load_state_dict")
-            self._take_over(state_dict)
+            all_or_nothing(self._checked(state_dict))
 
-    def _take_over(self, state_dict: Mapping[str, Any]) -> None:
-        """Check `state_dict` and copy it in; the caller has the lock."""
+    def _checked(self, state_dict: Mapping[str, Any]) -> Callable[[], None]:
+        """Check `state_dict`, and return the function that copies it in; the caller has the lock."""
         options, skipped = _state_dict.own_options(state_dict)
-        _state_dict.restore(self._core, self.param_groups, state_dict)
-        self._core.skipped = skipped
-        self._core.seed = options.get("seed", self.seed)
-        self._core.skip_nonfinite = options.get("skip_nonfinite", self.skip_nonfinite)
-        self._core.flush_denormals = options.get("flush_denormals", self.flush_denormals)
-        if not self.has_clip_schedule:
-            self.clip_norm = options.get("clip_norm", self._clip_norm)
+        copy_in = _state_dict.checked(self._core, self.param_groups, state_dict)
+
+        def take_over() -> None:
+            copy_in()
+            self._core.skipped = skipped
+            self._core.seed = options.get("seed", self.seed)
+            self._core.skip_nonfinite = options.get("skip_nonfinite", self.skip_nonfinite)
+            self._core.flush_denormals = options.get("flush_denormals", self.flush_denormals)
+            if not self.has_clip_schedule:
+                self.clip_norm = options.get("clip_norm", self._clip_norm)
+
+        return take_over
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, state and hyperparameters to a safetensors file.

@@ -62,6 +62,8 @@ class RAdam(Optimizer):
     array([0.95])
     """
 
+    _rule_name = "radam"
+
     def __init__(
         self,
         params: Any,
@@ -80,11 +82,6 @@ class RAdam(Optimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, options, common)
-
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
-        del options
-        return "radam"
 
     @staticmethod
     def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:

@@ -96,8 +96,8 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, options, common)
 
-    @staticmethod
-    def _rule(options: Mapping[str, Any]) -> str:
+    @classmethod
+    def _rule(cls, options: Mapping[str, Any]) -> str:
         if options["lr_in_momentum"] and options["momentum"] == 0:
             raise ValueError("lr_in_momentum=True needs a momentum > 0, found momentum=0")
         centered = "_centered" if options["centered"] else ""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ import pytest
 from refusals import snapshot
 
 import pyadam
-from pyadam.checkpoint import _without_interrupts
 
 HERE = Path(__file__).parent
 
@@ -246,86 +245,3 @@ def test_a_file_that_fails_after_it_was_checked_is_told_apart(
             opt.load(path)
     opt.load(path)
     assert_same(opt, old)
-
-
-# Ctrl-C
-
-
-@contextmanager
-def interrupt_after(seconds: float) -> Iterator[None]:
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
-
-
-@needs_timer
-def test_ctrl_c_while_saving_leaves_a_whole_file_and_no_other(tmp_path: Path, full: bool) -> None:
-    path = tmp_path / "run.safetensors"
-    opt, grads = killed.fresh()
-    opt.save(path)
-    delays = random.Random(1)
-    interrupted = 0
-    for _ in range(300 if full else 30):
-        opt.step(grads)
-        with suppress(KeyboardInterrupt), interrupt_after(delays.uniform(1e-4, 1e-2)):
-            opt.save(path)
-            continue
-        interrupted += 1
-        assert pyadam.load(path).step_count <= opt.step_count
-    assert interrupted > 0
-    opt.save(path)
-    assert os.listdir(tmp_path) == [path.name]
-
-
-@needs_timer
-def test_ctrl_c_while_loading_leaves_the_old_state_or_the_new_one(tmp_path: Path, full: bool) -> None:
-    path = tmp_path / "run.safetensors"
-    opt, grads = killed.fresh()
-    opt.step(grads)
-    opt.save(path)
-    states = [snapshot(opt)]
-    opt.step(grads)
-    states.append(snapshot(opt))
-    ahead = copy.deepcopy(opt.state_dict()), [array.copy() for array in opt._core.arrays]
-    delays = random.Random(2)
-    interrupted = 0
-    for _ in range(300 if full else 30):
-        opt.load_state_dict(ahead[0])
-        for array, value in zip(opt._core.arrays, ahead[1], strict=True):
-            array[...] = value
-        with suppress(KeyboardInterrupt), interrupt_after(delays.uniform(1e-4, 2e-2)):
-            opt.load(path)
-            continue
-        interrupted += 1
-        assert snapshot(opt) in states
-    assert interrupted > 0
-
-
-@needs_timer
-def test_interrupts_neither_hang_nor_tear_what_must_be_whole(full: bool) -> None:
-    """They come wherever they can: before the work, in its middle, and one upon another."""
-    delays = random.Random(3)
-    begun = ended = interrupted = 0
-
-    def work() -> None:
-        nonlocal begun, ended
-        begun += 1
-        time.sleep(1e-4)
-        ended += 1
-
-    for _ in range(50_000 if full else 5_000):
-        before = ended
-        with suppress(KeyboardInterrupt), interrupt_after(delays.uniform(1e-5, 4e-4)):
-            _without_interrupts(work)
-            assert ended == before + 1
-            continue
-        interrupted += 1
-        assert begun == ended
-    assert interrupted > 0
