@@ -7,8 +7,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,42 @@ from refusals import snapshot
 import pyadam
 from pyadam._interrupts import all_or_nothing, until_done
 
+InterruptAfter = Callable[[float], AbstractContextManager[None]]
 
-@contextmanager
-def interrupt_after(seconds: float) -> Iterator[None]:
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+
+@pytest.fixture
+def interrupt_after() -> Iterator[InterruptAfter]:
+    """A context that raises KeyboardInterrupt in the block, after so many seconds, and never behind it."""
+    is_armed = False
+
+    def interrupt(*_: Any) -> None:
+        if is_armed:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def armed(seconds: float) -> Iterator[None]:
+        nonlocal is_armed
+        is_armed = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            is_armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    # It stays until the test is over: Python has no use for a signal that comes while its handler is taken away.
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield armed
+    signal.signal(signal.SIGALRM, before)
 
 
 needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
 
 
 @needs_timer
-def test_ctrl_c_while_saving_leaves_a_whole_file_and_no_other(tmp_path: Path, full: bool) -> None:
+def test_ctrl_c_while_saving_leaves_a_whole_file_and_no_other(
+    tmp_path: Path, interrupt_after: InterruptAfter, full: bool
+) -> None:
     path = tmp_path / "run.safetensors"
     opt, grads = killed.fresh()
     opt.save(path)
@@ -55,7 +74,9 @@ def test_ctrl_c_while_saving_leaves_a_whole_file_and_no_other(tmp_path: Path, fu
 
 
 @needs_timer
-def test_ctrl_c_while_loading_leaves_the_old_state_or_the_new_one(tmp_path: Path, full: bool) -> None:
+def test_ctrl_c_while_loading_leaves_the_old_state_or_the_new_one(
+    tmp_path: Path, interrupt_after: InterruptAfter, full: bool
+) -> None:
     path = tmp_path / "run.safetensors"
     opt, grads = killed.fresh()
     opt.step(grads)
@@ -79,7 +100,7 @@ def test_ctrl_c_while_loading_leaves_the_old_state_or_the_new_one(tmp_path: Path
 
 
 @needs_timer
-def test_interrupts_neither_hang_nor_tear_what_must_be_whole(full: bool) -> None:
+def test_interrupts_neither_hang_nor_tear_what_must_be_whole(interrupt_after: InterruptAfter, full: bool) -> None:
     """They come wherever they can: before the work, in its middle, and one upon another."""
     delays = random.Random(3)
     begun = ended = interrupted = 0
@@ -102,7 +123,9 @@ def test_interrupts_neither_hang_nor_tear_what_must_be_whole(full: bool) -> None
 
 
 @needs_timer
-def test_ctrl_c_while_a_state_is_taken_over_leaves_the_old_one_or_the_new_one(full: bool) -> None:
+def test_ctrl_c_while_a_state_is_taken_over_leaves_the_old_one_or_the_new_one(
+    interrupt_after: InterruptAfter, full: bool
+) -> None:
     opt, grads = killed.fresh()
     states = []
     for lr in (0.1, 0.2):
@@ -125,7 +148,9 @@ def test_ctrl_c_while_a_state_is_taken_over_leaves_the_old_one_or_the_new_one(fu
 
 
 @needs_timer
-def test_ctrl_c_around_an_evaluation_of_the_averages_gives_the_parameters_back(full: bool) -> None:
+def test_ctrl_c_around_an_evaluation_of_the_averages_gives_the_parameters_back(
+    interrupt_after: InterruptAfter, full: bool
+) -> None:
     w = np.random.default_rng(0).standard_normal(200_000)
     opt = pyadam.SGD(w, lr=0.1, ema_decay=0.5)
     opt.step(np.ones_like(w))
