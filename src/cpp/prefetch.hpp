@@ -21,10 +21,9 @@ inline void prefetch_at(const char* address) {
 #endif
 }
 
-// Asks for the cache line that a stream will reach some lines from here.
-template <class T>
+// Asks for the cache line that a stream will reach some bytes from here.
+template <std::size_t distance = 1024, class T>
 void prefetch(const T* stream) {
-  constexpr std::size_t distance = 1024;
   prefetch_at(reinterpret_cast<const char*>(stream) + distance);
 }
 

@@ -80,6 +80,7 @@ void BoundParameters::add_group(const std::string& rule, const py::list& arrays,
 
   std::vector<Slot> slots = slots_;
   std::vector<Storage> storages;
+  std::vector<std::size_t> places;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     const ParameterView view = check_parameter(arrays[i], paths.at(i));
@@ -90,18 +91,21 @@ void BoundParameters::add_group(const std::string& rule, const py::list& arrays,
     slot.path = paths[i];
     slot.group = groups_.size();
     slot.kept = kept_arrays(view.dtype, group.keeping, storages.back());
-    for (const KeptArray& kept : slot.kept) bytes += padded_bytes(kept, view.size);
+    for (std::size_t k = 0; k < slot.kept.size(); ++k) {
+      const std::size_t array_bytes = view.size * itemsize(slot.kept[k].dtype);
+      places.push_back(place_of(k, array_bytes, bytes));
+      bytes = places.back() + array_bytes;
+    }
     slots.push_back(slot);
   }
   DisjointRanges ranges = ranges_of(slots);
 
   group.memory = zeroed_memory(bytes, state_dir);
-  std::byte* next = group.memory->data();
+  auto place = places.begin();
   for (std::size_t i = slots_.size(); i < slots.size(); ++i) {
     Slot& slot = slots[i];
     for (std::size_t k = 0; k < slot.kept.size(); ++k) {
-      slot.kept[k].data = next;
-      next += padded_bytes(slot.kept[k], slot.view.size);
+      slot.kept[k].data = group.memory->data() + *place++;
       fill_initial(k, slot.kept[k], group.keeping, slot.view, false);
     }
     slot.task = task_of(slot.view, slot.kept, states, storages[i - slots_.size()]);

@@ -60,16 +60,17 @@ T decode(Float16 x) {
   return static_cast<T>((x.bits & 0x7c00u) == 0x7c00u ? not_finite : finite);
 }
 
-// What a NaN becomes, whichever bits it had: rounding would carry those of some into the sign.
-constexpr std::uint32_t bfloat16_nan = 0x7fc0u;
 constexpr std::uint32_t float16_nan = 0x7e00u;
 
 inline bool is_nan(float x) { return x != x; }
 
+// The bits of a number or of the one NaN that rounding to 16 bits leaves as it is: it would carry those of some others
+// into the sign.
+inline std::uint32_t roundable_bits(float x) { return is_nan(x) ? 0x7fc00000u : as_bits(x); }
+
 inline BFloat16 encode(float x, BFloat16 /*format*/) {
-  const std::uint32_t bits = as_bits(x);
-  const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return {static_cast<std::uint16_t>(is_nan(x) ? bfloat16_nan : rounded)};
+  const std::uint32_t bits = roundable_bits(x);
+  return {static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
 }
 
 // The bits of float32 of the least normal float16.

@@ -75,9 +75,7 @@ class Randomness {
 
 // `random` is 16 bits, as many as bfloat16 lacks of float32: they carry into what is kept as often as they should.
 inline BFloat16 encode_at_random(float x, std::uint32_t random, BFloat16 /*format*/) {
-  const std::uint32_t bits = as_bits(x);
-  const std::uint32_t rounded = (bits + random) >> 16;
-  return {static_cast<std::uint16_t>(is_nan(x) ? bfloat16_nan : rounded)};
+  return {static_cast<std::uint16_t>((roundable_bits(x) + random) >> 16)};
 }
 
 inline Float16 encode_at_random(float x, std::uint32_t random, Float16 /*format*/) {

@@ -28,9 +28,10 @@ void store(Stored* __restrict stored, const float* __restrict tile, std::size_t 
 template <class Stored>
 void store_run_at_random(Stored* __restrict stored, const float* __restrict tile, std::size_t n, RandomStream random,
                          std::uint32_t first) {
+  const auto count = static_cast<std::uint32_t>(n);  // as wide as the random numbers: one vector is as long as another
 #pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t bits = random.bits(first + static_cast<std::uint32_t>(i));
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t bits = random.bits(first + i);
     stored[i] = encode_at_random(tile[i], bits >> 16, Stored{});
   }
 }
@@ -39,9 +40,10 @@ void store_run_at_random(Stored* __restrict stored, const float* __restrict tile
 inline void store_runs_at_random(BFloat16* __restrict upper, BFloat16* __restrict lower,
                                  const float* __restrict upper_tile, const float* __restrict lower_tile, std::size_t n,
                                  RandomStream random, std::uint32_t first) {
+  const auto count = static_cast<std::uint32_t>(n);  // as wide as the random numbers: one vector is as long as another
 #pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t bits = random.bits(first + static_cast<std::uint32_t>(i));
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t bits = random.bits(first + i);
     upper[i] = encode_at_random(upper_tile[i], bits >> 16, BFloat16{});
     lower[i] = encode_at_random(lower_tile[i], bits & 0xffffu, BFloat16{});
   }
@@ -63,11 +65,10 @@ inline void split(BFloat16* __restrict upper, std::int16_t* __restrict missing, 
                   std::size_t n) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) {
-    const std::uint32_t bits = as_bits(tile[i]);
+    const std::uint32_t bits = roundable_bits(tile[i]);
     // Halves go up in magnitude, not to even, so that what is missing always fits 16 bits.
-    const std::uint32_t rounded = (bits + 0x8000u) >> 16;
-    upper[i].bits = static_cast<std::uint16_t>(is_nan(tile[i]) ? bfloat16_nan : rounded);
-    missing[i] = static_cast<std::int16_t>(static_cast<std::uint16_t>(is_nan(tile[i]) ? 0u : bits));
+    upper[i].bits = static_cast<std::uint16_t>((bits + 0x8000u) >> 16);
+    missing[i] = static_cast<std::int16_t>(static_cast<std::uint16_t>(bits));
   }
 }
 
