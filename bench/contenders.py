@@ -206,7 +206,8 @@ def sklearn_adam(params: Arrays, grads: Arrays) -> Running:
 
 def byte_floor(params: Arrays, grads: Arrays) -> Running:
     """Build the loop that only moves an Adam step's bytes."""
-    m, v = ([np.zeros_like(p) for p in params] for _ in range(2))
+    # Where all four arrays are at the same place of their pages, the floor would be higher than pyadam's step.
+    m, v = ([floor.zeros_apart(p, distance) for p in params] for distance in (1024, 2048))
     return Running(floor.Mover(params, grads, m, v, pyadam.get_num_threads()), lambda: params)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from cases import Array
 
 SOURCE = Path(__file__).with_name("floor.cpp")
@@ -31,6 +32,14 @@ def library() -> ctypes.CDLL:
         if result.returncode != 0:
             raise OSError(f"{command[0]} failed: {result.stderr.strip()}")
         return ctypes.CDLL(output)
+
+
+def zeros_apart(like: Array, distance: int) -> Array:
+    """Return zeros that begin `distance` bytes behind the place of a page at which `like` does."""
+    page = 4096
+    memory = np.zeros(like.nbytes + page, np.uint8)
+    begin = (like.ctypes.data + distance - memory.ctypes.data) % page
+    return memory[begin : begin + like.nbytes].view(like.dtype).reshape(like.shape)
 
 
 class Mover:
