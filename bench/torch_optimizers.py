@@ -1,7 +1,8 @@
 """The speed of `pyadam.torch` beside torch.optim and DeepSpeed, as ratios.
 
 ``python bench/torch_optimizers.py`` runs every case in one process, all contenders in turn, and first asserts that they
-agree. The case of GPT-2 needs 8 GB of memory.
+agree. The case of GPT-2 needs 8 GB of memory. If DeepSpeed lives in another environment, run this with its interpreter;
+pyadam must be there too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import version
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from machine import describe, sentence
 from markdown import table, time_text
+from missing import missing
 from timing import alternate
 
 import pyadam
@@ -67,18 +69,18 @@ def deepspeed(params: Any) -> Any:
 
 @dataclass(frozen=True)
 class Contender:
-    """How to build an optimizer of parameters, and why it cannot run here, if so."""
+    """How to build an optimizer of parameters, and the modules that must be there."""
 
     name: str
     build: Callable[[Any], Any]
-    missing: Callable[[], str | None] = lambda: None
+    modules: tuple[str, ...] = ()
     is_slow: bool = False
 
 
 CONTENDERS = [
-    Contender("pyadam", lambda params: pyadam.torch.Adam(params, **OPTIONS)),
+    Contender("pyadam", lambda params: pyadam.torch.Adam(params, **OPTIONS), ("torch",)),
     Contender("torch fused", lambda params: torch.optim.Adam(params, **OPTIONS, fused=True)),
-    Contender("DeepSpeed", deepspeed, lambda: None if find_spec("deepspeed") else "deepspeed is not installed"),
+    Contender("DeepSpeed", deepspeed, ("deepspeed",)),
     Contender("torch foreach", lambda params: torch.optim.Adam(params, **OPTIONS, foreach=True), is_slow=True),
     Contender("torch default", lambda params: torch.optim.Adam(params, **OPTIONS), is_slow=True),
 ]
@@ -121,6 +123,7 @@ def beginnings(case: Case, contenders: Sequence[Contender], rounds: int) -> Any:
     for _ in range(rounds):
         row = []
         for contender in contenders:
+            contender.build(params).step()  # leaves the heap as the next one will find it
             gc.collect()
             start = perf_counter()
             contender.build(params).step()
@@ -183,8 +186,8 @@ def main() -> None:
     args = parse_arguments()
     torch.set_num_threads(pyadam.get_num_threads())
     rounds = args.rounds or (3 if args.quick else 21)
-    missing = {c.name: reason for c in CONTENDERS if (reason := c.missing()) is not None}
-    present = [c for c in CONTENDERS if c.name not in missing]
+    reasons = {c.name: reason for c in CONTENDERS if (reason := missing(c.modules)) is not None}
+    present = [c for c in CONTENDERS if c.name not in reasons]
     cases = [case for case in CASES if case.name in args.case] if args.case else CASES
     rows = []
     for case in cases:
@@ -203,6 +206,7 @@ def main() -> None:
         whole, alone = loops(present, rounds)
         rows.append(row("small transformer: forward, backward, step", whole, present))
         rows.append(row("small transformer: step alone, after backward", alone, present))
+    versions = {module: version(module) for c in present for module in c.modules}
     header = ["float32 elements", "pyadam.torch", *(c.name for c in CONTENDERS[1:])]
     print(
         "",
@@ -213,10 +217,10 @@ def main() -> None:
     print(
         table(header, rows),
         "",
-        sentence(describe(pyadam.get_num_threads())),
+        sentence({**describe(pyadam.get_num_threads()), **versions}),
         sep="\n",
     )
-    for name, reason in missing.items():
+    for name, reason in reasons.items():
         print(f"Not measured: {name} ({reason}).")
 
 

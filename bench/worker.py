@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from cases import Array, Case
 from contenders import CONTENDERS, Contender, Running
+from missing import reason_of
 from timing import batch_size, settle, time_batch
 
 CHECKED_STEPS = 3
@@ -97,7 +98,7 @@ def serve(requests: Any, reply: Callable[[dict[str, Any]], None]) -> None:
     except AssertionError as error:
         return reply({"wrong": str(error).strip()})
     except Exception as error:  # whatever a peer's import or build raises is reported, and the others go on
-        return reply({"missing": f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]})
+        return reply({"missing": reason_of(error)})
     settle(running.step)
     calls = batch_size(running.step, request["batch_seconds"])
     reply(facts)

@@ -20,6 +20,10 @@ def address(array: Any) -> int:
     return array.__array_interface__["data"][0]
 
 
+def gradients(*arrays: Any) -> Any:
+    return _core.GivenGradients([None if g is None else address(g) for g in arrays], [FLOAT32] * len(arrays))
+
+
 def bound(*arrays: Any, step: Any = None) -> tuple[Any, list[Any]]:
     """Return parameters bound by their addresses, and the memory of their state."""
     core = _core.AddressedParameters()
@@ -41,8 +45,7 @@ def test_the_bits_are_those_of_arrays() -> None:
     opt = pyadam.Adam(copies)
     for t in range(4):
         grads = [rng.standard_normal(p.size).astype(np.float32) for p in arrays]
-        given = [None if t == 2 else address(grads[0]), address(grads[1])]
-        assert core.step(given, [FLOAT32] * 2, (PLAN,))
+        assert core.step(gradients(None if t == 2 else grads[0], grads[1]), (PLAN,))
         opt.step([None if t == 2 else grads[0], grads[1]])
     for i, p in enumerate(arrays):
         np.testing.assert_array_equal(p, copies[i])
@@ -55,7 +58,7 @@ def test_the_step_count_is_read_and_written_where_it_lies() -> None:
     p, g, step = np.ones(3, np.float32), np.ones(3, np.float32), np.zeros((), np.float32)
     core, _states = bound(p, step=step)
     for expected in (1, 2):
-        core.step([address(g)], [FLOAT32], (PLAN,))
+        core.step(gradients(g), (PLAN,))
         assert step == expected
     step[...] = 2**24
     seen = []
@@ -65,12 +68,12 @@ def test_the_step_count_is_read_and_written_where_it_lies() -> None:
         return PLAN(t)
 
     for _ in range(3):
-        core.step([address(g)], [FLOAT32], (plan,))
+        core.step(gradients(g), (plan,))
     assert seen == [2**24 + 1, 2**24 + 2, 2**24 + 3]
     step[...] = 0.5
     before = p.copy()
     with pytest.raises(ValueError, match=r"step of p\[0\] must be a whole number"):
-        core.step([address(g)], [FLOAT32], (PLAN,))
+        core.step(gradients(g), (PLAN,))
     np.testing.assert_array_equal(p, before)
 
 
@@ -78,21 +81,23 @@ def test_memory_that_is_shared_is_refused() -> None:
     whole, g = np.ones(8, np.float32), np.ones(8, np.float32)
     core, _states = bound(whole[:5], whole[4:])
     with pytest.raises(ValueError, match=r"p\[0\] and p\[1\] share memory"):
-        core.step([address(g)] * 2, [FLOAT32] * 2, (PLAN,))
+        core.step(gradients(g, g), (PLAN,))
     core, _states = bound(whole[:4], whole[4:])
     with pytest.raises(ValueError, match=r"gradient of p\[0\] shares memory with p\[1\]"):
-        core.step([address(whole[2:]), address(g)], [FLOAT32] * 2, (PLAN,))
+        core.step(gradients(whole[2:], g), (PLAN,))
     np.testing.assert_array_equal(whole, 1)
 
 
 def test_what_does_not_fit_together_is_refused() -> None:
     core, _states = bound(np.ones(2, np.float32))
     with pytest.raises(ValueError, match="an address and a dtype for each parameter"):
-        core.step([], [], (PLAN,))
+        core.step(gradients(), (PLAN,))
     with pytest.raises(ValueError, match="a plan for each group"):
-        core.step([None], [0], ())
+        core.step(gradients(None), ())
     with pytest.raises(ValueError, match="no gradient has the dtype 9"):
-        core.step([1], [9], (PLAN,))
+        _core.GivenGradients([1], [9])
+    with pytest.raises(ValueError, match="each address needs a dtype"):
+        _core.GivenGradients([1], [])
     with pytest.raises(ValueError, match="unknown dtype 'int8'"):
         core.add("p", 0, 0, "int8", [0, 0], 0, 0, "float32", 0)
     with pytest.raises(ValueError, match="an address for each array kept"):
@@ -106,10 +111,10 @@ def test_a_step_within_a_step_is_refused() -> None:
     core, _states = bound(p)
 
     def plan(_: int) -> Any:
-        core.step([address(g)], [FLOAT32], (PLAN,))
+        core.step(gradients(g), (PLAN,))
 
     with pytest.raises(RuntimeError, match="already running"):
-        core.step([address(g)], [FLOAT32], (plan,))
+        core.step(gradients(g), (plan,))
     np.testing.assert_array_equal(p, 1)
 
 

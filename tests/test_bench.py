@@ -19,7 +19,10 @@ from pyadam import _core
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-MODULES = ("cases", "contenders", "floor", "instructions", "markdown", "report", "rules", "scaling", "timing", "worker")
+MODULES = (
+    "cases", "contenders", "floor", "instructions", "markdown", "missing", "report", "rules", "scaling", "timing",
+    "worker",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ EXTRAS: list[dict[str, Any]] = [
     {"ema_decay": 0.9},
     {"ema_decay": 0.99, "ema_warmup": True},
     {"state_dtype": "bfloat16", "seed": 7},
+    {"flush_denormals": True},
 ]
 MASTERS = ["float32", "split", "stochastic", "nearest"]
 
@@ -101,6 +102,16 @@ def test_a_step_with_a_nonfinite_gradient_is_skipped_and_counted() -> None:
     optimizer.skip_nonfinite = False
     optimizer.step()
     assert bool(params[3].isnan().any())
+
+
+def test_denormals_are_flushed_where_that_is_asked_for() -> None:
+    for flushes in (False, True):
+        p = torch.nn.Parameter(torch.ones(40))
+        optimizer = pyadam.torch.Adam([p], flush_denormals=flushes)
+        p.grad = torch.full((40,), 1e-38)
+        optimizer.step()
+        kept = optimizer.state[p]["exp_avg"]
+        assert bool((kept == 0).all()) is flushes
 
 
 def test_clip_norm_may_be_set_later() -> None:

@@ -254,12 +254,14 @@ def test_gradients_that_need_a_copy_and_some_that_do_not_take_turns() -> None:
     take_steps(a, ours, [7])
 
 
-def test_without_the_exchange_api_of_dlpack_the_results_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fast_ways_to_look_at_tensors_the_results_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_watch, "Tensor", object)
+    monkeypatch.setattr(_watch, "_C_ABI", ("no_such_function",))
     slow = new_params()
     optimizer = pyadam.torch.Adam(slow)
     take_steps(optimizer, slow, range(3))
-    assert isinstance(optimizer._bound._watch, _watch.SlowWatch)
+    assert isinstance(optimizer._bound._watch, _watch.PlainWatch)
+    assert isinstance(optimizer._bound._watch_beside, _watch.PlainWatch)
     optimizer.state[slow[3]]["exp_avg"].data = optimizer.state[slow[3]]["exp_avg"].data.clone()
     slow[3].data = slow[3].data.to(memory_format=torch.channels_last)
     take_steps(optimizer, slow, range(3, 6))

@@ -267,6 +267,22 @@ def swap_state_data(optimizer: Any, params: list[Any]) -> None:
         optimizer.state[params[3]][name].data = optimizer.state[params[3]][name].data.clone()
 
 
+def swap_tensors(_: Any, params: list[Any]) -> None:
+    grad, params[3].grad = params[3].grad, None
+    torch.utils.swap_tensors(params[3], torch.nn.Parameter(params[3].detach().clone() + 1))
+    params[3].grad = grad
+
+
+def restride(_: Any, params: list[Any]) -> None:
+    p = params[3]
+    p.data = torch.as_strided(p.data, p.shape, torch.empty(p.shape[::-1]).permute(3, 2, 1, 0).stride())
+
+
+def restride_state(optimizer: Any, params: list[Any]) -> None:
+    kept = optimizer.state[params[3]]["exp_avg"]
+    kept.data = torch.as_strided(kept.data, kept.shape, torch.empty(kept.shape[::-1]).permute(3, 2, 1, 0).stride())
+
+
 def add_group(optimizer: Any, params: list[Any]) -> None:
     params.append(torch.nn.Parameter(torch.ones(3, dtype=torch.float64)))
     optimizer.add_param_group({"params": params[-1:], "lr": 0.5})
@@ -284,6 +300,9 @@ def add_group(optimizer: Any, params: list[Any]) -> None:
         share,
         swap_data,
         swap_state_data,
+        swap_tensors,
+        restride,
+        restride_state,
         add_group,
     ],
     ids=lambda change: change.__name__,
@@ -311,3 +330,6 @@ def test_step_counts_go_on_where_float32_no_longer_counts() -> None:
         set_grads(params, step)
         optimizer.step()
     assert optimizer._bound.counts == [2**24 + 3] * len(params)
+    optimizer.add_param_group({"params": torch.nn.Parameter(torch.ones(1))})
+    optimizer.step()
+    assert optimizer._bound.counts == [2**24 + 4] * len(params)

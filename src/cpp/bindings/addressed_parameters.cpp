@@ -20,7 +20,6 @@ constexpr std::array<NamedDType, 5> dtypes{{{"float32", DType::float32},
                                             {"float16", DType::float16},
                                             {"bfloat16", DType::bfloat16},
                                             {"int16", DType::int16}}};
-constexpr std::size_t gradient_dtype_count = 4;  // those before int16
 
 DType dtype_named(const std::string& name) {
   for (const NamedDType& known : dtypes) {
@@ -45,12 +44,6 @@ Keeping keeping_of(const std::string& rule, const std::optional<std::string>& ma
   return {rule_index(rule), {}, master.value_or(""), dtype, has_ema};
 }
 
-std::size_t number_in(const py::list& values, std::size_t index) {
-  const std::size_t number = PyLong_AsSize_t(PyList_GET_ITEM(values.ptr(), static_cast<Py_ssize_t>(index)));
-  if (number == static_cast<std::size_t>(-1) && PyErr_Occurred() != nullptr) throw py::error_already_set();
-  return number;
-}
-
 // What a step count becomes in a floating type, which is how it is kept outside.
 double as_kept(std::int64_t step, DType dtype) {
   return dtype == DType::float64 ? static_cast<double>(step) : static_cast<double>(static_cast<float>(step));
@@ -61,18 +54,6 @@ double read(const void* memory, DType dtype) {
 }
 
 }  // namespace
-
-py::dict gradient_dtypes() {
-  py::dict numbers;
-  for (std::size_t i = 0; i < gradient_dtype_count; ++i) numbers[dtypes[i].name] = i;
-  return numbers;
-}
-
-std::size_t gradient_dtype_number(DType dtype) {
-  std::size_t number = 0;
-  while (dtypes[number].dtype != dtype) ++number;
-  return number;
-}
 
 py::list names_of_kept_arrays(const std::string& rule, const std::string& dtype,
                               const std::optional<std::string>& master, const std::optional<std::string>& state_dtype,
@@ -128,16 +109,18 @@ void AddressedParameters::set_bound_arrays(std::size_t index, std::uintptr_t low
   slot.bounds = {0, 0, pointer(lower), pointer(upper)};
 }
 
-bool AddressedParameters::step(const py::list& grads, const py::list& dtypes, const py::tuple& plans,
-                               double grad_scale) {
+bool AddressedParameters::step(const GivenGradients& gradients, const py::tuple& plans, double grad_scale) {
   const Turn turn(busy_);
   if (plans.size() != groups_.size()) throw std::invalid_argument("a plan for each group is needed");
-  read_gradients(grads, dtypes);
-  read_steps();
-  make_plans(plans);
-  check_overlaps();
-  make_tasks();
-  const StepOptions options{grad_scale, clip_norm, skip_nonfinite};
+  if (gradients.parameters() != slots_.size()) {
+    throw std::invalid_argument("an address and a dtype for each parameter is needed");
+  }
+  const Gradients& given = gradients.all();
+  read_steps(given);
+  make_plans(given, plans);
+  check_overlaps(given);
+  make_tasks(given);
+  const StepOptions options{grad_scale, clip_norm, skip_nonfinite, flush_denormals};
   memory_.reserve(tasks_, options);
   StepResult result{};
   if (elements_of(tasks_) < gil_release_elements) {
@@ -149,28 +132,14 @@ bool AddressedParameters::step(const py::list& grads, const py::list& dtypes, co
   grad_norm = result.grad_norm;
   has_grad_norm = result.has_grad_norm;
   if (!result.has_stepped) return false;
-  for (const Given& given : grads_) write_step(slots_[given.slot]);
+  for (const auto& gradient : given) write_step(slots_[gradient.parameter]);
   return true;
 }
 
-void AddressedParameters::read_gradients(const py::list& grads, const py::list& dtypes) {
-  if (grads.size() != slots_.size() || dtypes.size() != slots_.size()) {
-    throw std::invalid_argument("an address and a dtype for each parameter is needed");
-  }
-  grads_.clear();
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (PyList_GET_ITEM(grads.ptr(), static_cast<Py_ssize_t>(i)) == Py_None) continue;
-    const std::size_t dtype = number_in(dtypes, i);
-    if (dtype >= gradient_dtype_count)
-      throw std::invalid_argument("no gradient has the dtype " + std::to_string(dtype));
-    grads_.push_back({i, pointer(number_in(grads, i)), pyadam::dtypes[dtype].dtype, 0});
-  }
-}
-
 // A count in a floating type stops at its largest odd number; the one kept here does not.
-void AddressedParameters::read_steps() {
-  for (const Given& given : grads_) {
-    Slot& slot = slots_[given.slot];
+void AddressedParameters::read_steps(const Gradients& gradients) {
+  for (const auto& gradient : gradients) {
+    Slot& slot = slots_[gradient.parameter];
     if (slot.step_memory == nullptr) continue;
     const double step = read(slot.step_memory, slot.step_dtype);
     if (step == as_kept(slot.step, slot.step_dtype)) continue;
@@ -193,15 +162,16 @@ void AddressedParameters::write_step(Slot& slot) {
   }
 }
 
-void AddressedParameters::make_plans(const py::tuple& plans) {
+void AddressedParameters::make_plans(const Gradients& gradients, const py::tuple& plans) {
   plans_.begin();
-  for (Given& given : grads_) {
-    const Slot& slot = slots_[given.slot];
-    given.plan = plans_.place_of(slot.group, groups_[slot.group].rule, slot.step + 1, plans[slot.group], seed);
+  places_.clear();
+  for (const auto& gradient : gradients) {
+    const Slot& slot = slots_[gradient.parameter];
+    places_.push_back(plans_.place_of(slot.group, groups_[slot.group].rule, slot.step + 1, plans[slot.group], seed));
   }
 }
 
-void AddressedParameters::check_overlaps() {
+void AddressedParameters::check_overlaps(const Gradients& gradients) {
   if (!has_ranges_) {
     std::vector<DisjointRanges::Owned> owned;
     owned.reserve(slots_.size());
@@ -215,24 +185,25 @@ void AddressedParameters::check_overlaps() {
     ranges_ = std::move(ranges);
     has_ranges_ = true;
   }
-  for (const Given& given : grads_) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(given.data);
-    const std::size_t bytes = slots_[given.slot].task.size * itemsize(given.dtype);
+  for (const auto& gradient : gradients) {
+    const Slot& slot = slots_[gradient.parameter];
+    const auto begin = reinterpret_cast<std::uintptr_t>(gradient.data);
+    const std::size_t bytes = slot.task.size * itemsize(gradient.dtype);
     for (const std::size_t owner : ranges_.overlapped_by({begin, begin + bytes})) {
-      throw py::value_error("gradient of " + slots_[given.slot].path + " shares memory with " + slots_[owner].path);
+      throw py::value_error("gradient of " + slot.path + " shares memory with " + slots_[owner].path);
     }
   }
 }
 
-void AddressedParameters::make_tasks() {
+void AddressedParameters::make_tasks(const Gradients& gradients) {
   tasks_.clear();
   std::size_t elements = 0;
-  for (const Given& given : grads_) {
-    Slot& slot = slots_[given.slot];
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    Slot& slot = slots_[gradients[i].parameter];
     Task& task = tasks_.emplace_back(slot.task);
-    task.grad = given.data;
-    task.grad_dtype = given.dtype;
-    task.plan = &plans_.all()[given.plan];
+    task.grad = gradients[i].data;
+    task.grad_dtype = gradients[i].dtype;
+    task.plan = &plans_.all()[places_[i]];
     task.bounds = slot.is_bounded ? &slot.bounds : nullptr;
     task.first = elements;
     elements += task.size;

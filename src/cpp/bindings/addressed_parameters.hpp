@@ -13,16 +13,13 @@
 #include "../step.hpp"
 #include "../whole_step.hpp"
 #include "arrays.hpp"
+#include "given_gradients.hpp"
 #include "kept_arrays.hpp"
 #include "plans.hpp"
 
 namespace pyadam {
 
 namespace py = pybind11;
-
-// Numbers of the dtypes of gradients, by name.
-py::dict gradient_dtypes();
-std::size_t gradient_dtype_number(DType dtype);
 
 // Names and names of dtypes of what must be kept beside a parameter. Throws ValueError, beginning with the parameter's
 // `path`, if it cannot be kept so.
@@ -49,15 +46,16 @@ class AddressedParameters {
   void set_bounds(std::size_t index, double lower, double upper);
   void set_bound_arrays(std::size_t index, std::uintptr_t lower, std::uintptr_t upper);
 
-  // Updates every parameter and returns true; or false if the step was skipped. `grads` is a list with the address of
-  // each gradient, None where there is none, `dtypes` a list with the numbers of their dtypes. `plans` holds a function
-  // per group, as for BoundParameters. Everything is checked, and all Python code has run, before anything is written.
-  bool step(const py::list& grads, const py::list& dtypes, const py::tuple& plans, double grad_scale);
+  // Updates every parameter that has a gradient and returns true; or false if the step was skipped. `plans` holds a
+  // function per group, as for BoundParameters. Everything is checked, and all Python code has run, before anything is
+  // written.
+  bool step(const GivenGradients& gradients, const py::tuple& plans, double grad_scale);
 
   std::vector<std::int64_t> steps() const;
 
   double clip_norm = std::numeric_limits<double>::infinity();
   bool skip_nonfinite = false;
+  bool flush_denormals = false;
   std::uint64_t seed = 0;
 
   double grad_norm = 0;  // of the last step, if `has_grad_norm`
@@ -76,12 +74,13 @@ class AddressedParameters {
     Bounds bounds{};
   };
 
-  void read_gradients(const py::list& grads, const py::list& dtypes);
-  void read_steps();
-  void write_step(Slot& slot);
-  void make_plans(const py::tuple& plans);
-  void make_tasks();
-  void check_overlaps();
+  using Gradients = std::vector<GivenGradients::Gradient>;
+
+  void read_steps(const Gradients& gradients);
+  static void write_step(Slot& slot);
+  void make_plans(const Gradients& gradients, const py::tuple& plans);
+  void make_tasks(const Gradients& gradients);
+  void check_overlaps(const Gradients& gradients);
 
   std::vector<Keeping> groups_;
   std::vector<Slot> slots_;
@@ -90,14 +89,8 @@ class AddressedParameters {
   bool busy_ = false;
 
   // Of the step in hand; members so that their memory is used again.
-  struct Given {
-    std::size_t slot;
-    const void* data;
-    DType dtype;
-    std::size_t plan;
-  };
-  std::vector<Given> grads_;
   Plans plans_;
+  std::vector<std::size_t> places_;  // in `plans_`, of each gradient
   std::vector<Task> tasks_;
   StepMemory memory_;
 };

@@ -1,9 +1,9 @@
 #include "dlpack.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
-
-#include "addressed_parameters.hpp"
+#include <utility>
 
 namespace pyadam {
 namespace {
@@ -40,8 +40,10 @@ bool dtype_of(const DLPackTensor& tensor, DType& dtype) {
   return true;
 }
 
-const void* address_of(const DLPackTensor& tensor) {
-  return static_cast<const char*>(tensor.data) + tensor.byte_offset;
+TensorLook look_of(const DLPackTensor& tensor) {
+  return {static_cast<const char*>(tensor.data) + tensor.byte_offset,
+          tensor.type_code << 24 | tensor.type_bits << 16 | tensor.type_lanes, tensor.ndim, tensor.shape,
+          tensor.strides};
 }
 
 bool is_empty(const DLPackTensor& tensor) {
@@ -51,75 +53,103 @@ bool is_empty(const DLPackTensor& tensor) {
   return false;
 }
 
-}  // namespace
+bool has_memory(const DLPackTensor& tensor) { return tensor.data != nullptr || is_empty(tensor); }
 
-WatchedTensors::WatchedTensors(const py::capsule& exchange_api, const py::object& type, const py::list& tensors)
-    : type_(type) {
+bool is_in_row_order(const DLPackTensor& tensor) {
+  std::int64_t expected = 1;
+  for (std::int32_t i = tensor.ndim; i-- > 0;) {
+    if (tensor.shape[i] != 1 && tensor.strides[i] != expected) return false;
+    expected *= tensor.shape[i];
+  }
+  return true;
+}
+
+bool has_same_shape(const DLPackTensor& a, const DLPackTensor& b) {
+  return a.ndim == b.ndim && std::equal(a.shape, a.shape + a.ndim, b.shape);
+}
+
+bool is_of(PyObject* object, const py::handle& type) {
+  return reinterpret_cast<PyObject*>(Py_TYPE(object)) == type.ptr();
+}
+
+DLPackLook look_function(const py::capsule& exchange_api) {
   const auto* api = static_cast<const ExchangeApi*>(PyCapsule_GetPointer(exchange_api.ptr(), "dlpack_exchange_api"));
   if (api == nullptr) throw py::error_already_set();
   if (api->major_version != 1) {
     throw py::value_error("DLPack's exchange API must be of version 1, found " + std::to_string(api->major_version));
   }
-  look_ = api->tensor_from_object;
-  for (const py::handle object : tensors) {
-    DLPackTensor tensor{};
-    if (!look(object.ptr(), tensor)) throw py::value_error("a tensor without memory on the CPU");
-    tensors_.push_back(py::reinterpret_borrow<py::object>(object));
-    seen_.push_back({address_of(tensor), tensor.ndim, tensor.type_code, tensor.type_bits, extents_.size()});
-    extents_.insert(extents_.end(), tensor.shape, tensor.shape + tensor.ndim);
-    extents_.insert(extents_.end(), tensor.strides, tensor.strides + tensor.ndim);
-  }
+  return api->tensor_from_object;
 }
 
-bool WatchedTensors::look(PyObject* object, DLPackTensor& tensor) const {
-  if (look_(object, &tensor) == 0) return tensor.device_type == cpu && tensor.strides != nullptr;
+// Returns false if there is nothing to see: a tensor on another device, or one that is no plain memory.
+bool look(DLPackLook function, PyObject* object, DLPackTensor& tensor) {
+  if (function(object, &tensor) == 0) return tensor.device_type == cpu && tensor.strides != nullptr;
   PyErr_Clear();
   return false;
 }
 
-bool WatchedTensors::same_layout(const Seen& seen, const DLPackTensor& tensor) const {
-  if (seen.ndim != tensor.ndim) return false;
-  const std::int64_t* shape = extents_.data() + seen.extents;
-  const std::int64_t* strides = shape + seen.ndim;
-  for (std::int32_t i = 0; i < seen.ndim; ++i) {
-    if (shape[i] != tensor.shape[i] || (strides[i] != tensor.strides[i] && shape[i] != 1)) return false;
-  }
-  return true;
+py::object grad_of(PyObject* object) {
+  static PyObject* const name = PyUnicode_InternFromString("grad");
+  auto gradient = py::reinterpret_steal<py::object>(PyObject_GetAttr(object, name));
+  if (!gradient) throw py::error_already_set();
+  return gradient;
 }
 
-bool WatchedTensors::hold() const {
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+}  // namespace
+
+bool are_plain(const py::capsule& exchange_api, const py::tuple& types, const py::list& tensors) {
+  const DLPackLook function = look_function(exchange_api);
+  const auto is_plain = [&](PyObject* object, DLPackTensor& tensor) {
+    DType dtype{};
+    return look(function, object, tensor) && dtype_of(tensor, dtype) && has_memory(tensor) && is_in_row_order(tensor);
+  };
+  for (const py::handle object : tensors) {
+    const auto is_type = [&](const py::handle& type) { return is_of(object.ptr(), type); };
     DLPackTensor tensor{};
-    if (!look(tensors_[i].ptr(), tensor)) return false;
-    const Seen& seen = seen_[i];
-    if (seen.data != address_of(tensor) || seen.type_code != tensor.type_code || seen.type_bits != tensor.type_bits ||
-        !same_layout(seen, tensor)) {
+    if (!std::any_of(types.begin(), types.end(), is_type) || !is_plain(object.ptr(), tensor)) return false;
+    const py::object gradient = grad_of(object.ptr());
+    if (gradient.is_none()) continue;
+    DLPackTensor other{};
+    if (!is_of(gradient.ptr(), types[0]) || !is_plain(gradient.ptr(), other) || !has_same_shape(tensor, other)) {
       return false;
     }
   }
   return true;
 }
 
-py::object WatchedTensors::addresses_of(const py::list& gradients) const {
-  if (gradients.size() > seen_.size()) throw std::invalid_argument("more gradients than tensors");
-  const py::list addresses(gradients.size());
-  const py::list dtypes(gradients.size());
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
-    PyObject* const gradient = PyList_GET_ITEM(gradients.ptr(), static_cast<Py_ssize_t>(i));
-    DType dtype = DType::float32;
-    if (gradient == Py_None) {
-      addresses[i] = py::none();
-    } else {
-      DLPackTensor tensor{};
-      if (!py::handle(reinterpret_cast<PyObject*>(Py_TYPE(gradient))).is(type_) || !look(gradient, tensor) ||
-          !same_layout(seen_[i], tensor) || !dtype_of(tensor, dtype) || (tensor.data == nullptr && !is_empty(tensor))) {
-        return py::none();
-      }
-      addresses[i] = py::int_(reinterpret_cast<std::uintptr_t>(address_of(tensor)));
-    }
-    dtypes[i] = py::int_(gradient_dtype_number(dtype));
+WatchedTensors::WatchedTensors(const py::capsule& exchange_api, const py::object& type, const py::list& tensors)
+    : look_(look_function(exchange_api)), type_(type) {
+  for (const py::handle object : tensors) {
+    DLPackTensor tensor{};
+    if (!look(look_, object.ptr(), tensor)) throw py::value_error("a tensor without memory on the CPU");
+    tensors_.push_back(py::reinterpret_borrow<py::object>(object));
+    seen_.add(look_of(tensor));
   }
-  return py::make_tuple(addresses, dtypes);
+}
+
+bool WatchedTensors::hold() const {
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    DLPackTensor tensor{};
+    if (!look(look_, tensors_[i].ptr(), tensor) || !seen_.is(i, look_of(tensor))) return false;
+  }
+  return true;
+}
+
+std::optional<GivenGradients> WatchedTensors::gradients_of(const py::list& owners) const {
+  if (owners.size() != seen_.size()) throw std::invalid_argument("an owner for each tensor is needed");
+  GivenGradients gradients(owners.size());
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    py::object gradient = grad_of(PyList_GET_ITEM(owners.ptr(), static_cast<Py_ssize_t>(i)));
+    if (gradient.is_none()) continue;
+    DLPackTensor tensor{};
+    DType dtype{};
+    if (!is_of(gradient.ptr(), type_) || !look(look_, gradient.ptr(), tensor) ||
+        !seen_.has_layout(i, look_of(tensor)) || !dtype_of(tensor, dtype) || !has_memory(tensor)) {
+      return std::nullopt;
+    }
+    gradients.add({i, look_of(tensor).data, dtype}, std::move(gradient));
+  }
+  return gradients;
 }
 
 }  // namespace pyadam

@@ -4,9 +4,11 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
-#include "../step.hpp"
+#include "given_gradients.hpp"
+#include "seen_tensors.hpp"
 
 namespace pyadam {
 
@@ -26,38 +28,30 @@ struct DLPackTensor {
   std::uint64_t byte_offset;
 };
 
+using DLPackLook = int (*)(void* object, DLPackTensor* tensor);
+
+// Whether all tensors are of one of these types itself, on the CPU, of a dtype that a gradient may have and in row
+// order, and so is each one's attribute `grad` or else it is None, of the first type and of the tensor's shape.
+// `exchange_api` is the capsule that the library's tensor type has as __dlpack_c_exchange_api__.
+bool are_plain(const py::capsule& exchange_api, const py::tuple& types, const py::list& tensors);
+
 class WatchedTensors {
  public:
-  // `exchange_api` is the capsule that the library's tensor type has as __dlpack_c_exchange_api__; `type` is that type.
-  // Throws py::value_error if a tensor cannot be looked at.
+  // `type` is the library's tensor type. Throws py::value_error if a tensor cannot be looked at.
   WatchedTensors(const py::capsule& exchange_api, const py::object& type, const py::list& tensors);
 
   // Whether all tensors still have the same memory, dtype, shape and strides.
   bool hold() const;
 
-  // For gradients of the first tensors, None where there is none: their addresses, and the numbers of their dtypes as
-  // AddressedParameters takes them, if each lies exactly as its parameter does. Else None.
-  py::object addresses_of(const py::list& gradients) const;
+  // The gradients that `owners` have as their attribute `grad`, if each lies exactly as the tensor in the same place
+  // does, and is of the library's own type. Else nothing.
+  std::optional<GivenGradients> gradients_of(const py::list& owners) const;
 
  private:
-  using Look = int (*)(void* object, DLPackTensor* tensor);
-
-  struct Seen {
-    const void* data;
-    std::int32_t ndim;
-    std::uint8_t type_code;
-    std::uint8_t type_bits;
-    std::size_t extents;  // where its shape begins in `extents_`; its strides follow
-  };
-
-  bool look(PyObject* object, DLPackTensor& tensor) const;
-  bool same_layout(const Seen& seen, const DLPackTensor& tensor) const;
-
-  Look look_;
+  DLPackLook look_;
   py::object type_;
   std::vector<py::object> tensors_;
-  std::vector<Seen> seen_;
-  std::vector<std::int64_t> extents_;
+  SeenTensors seen_;
 };
 
 }  // namespace pyadam

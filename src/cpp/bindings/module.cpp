@@ -12,6 +12,7 @@
 #include "bound_parameters.hpp"
 #include "dlpack.hpp"
 #include "snapshot.hpp"
+#include "tensor_handles.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -100,6 +101,11 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   m.def("kept_arrays", &pyadam::names_of_kept_arrays, "rule"_a, "dtype"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
         "path"_a);
 
+  using pyadam::GivenGradients;
+  py::class_<GivenGradients>(m, "GivenGradients")
+      .def(py::init<const py::list&, const py::list&>(), "addresses"_a, "dtypes"_a)
+      .def_property_readonly("places", &GivenGradients::places);
+
   using pyadam::AddressedParameters;
   py::class_<AddressedParameters>(m, "AddressedParameters")
       .def(py::init<>())
@@ -108,9 +114,10 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
            "step_address"_a, "step_dtype"_a, "first_element"_a)
       .def("set_bounds", &AddressedParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
       .def("set_bound_arrays", &AddressedParameters::set_bound_arrays, "index"_a, "lower"_a, "upper"_a)
-      .def("step", &AddressedParameters::step, "grads"_a, "dtypes"_a, "plans"_a, "grad_scale"_a = 1.0)
+      .def("step", &AddressedParameters::step, "gradients"_a, "plans"_a, "grad_scale"_a = 1.0)
       .def_readwrite("clip_norm", &AddressedParameters::clip_norm)
       .def_readwrite("skip_nonfinite", &AddressedParameters::skip_nonfinite)
+      .def_readwrite("flush_denormals", &AddressedParameters::flush_denormals)
       .def_readwrite("seed", &AddressedParameters::seed)
       .def_readonly("grad_norm", &AddressedParameters::grad_norm)
       .def_readonly("has_grad_norm", &AddressedParameters::has_grad_norm)
@@ -119,12 +126,19 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   using pyadam::Snapshot;
   py::class_<Snapshot>(m, "Snapshot").def(py::init<const py::list&>(), "containers"_a).def("holds", &Snapshot::holds);
 
+  m.def("are_plain", &pyadam::are_plain, "exchange_api"_a, "types"_a, "tensors"_a);
+
   using pyadam::WatchedTensors;
   py::class_<WatchedTensors>(m, "WatchedTensors")
       .def(py::init<const py::capsule&, const py::object&, const py::list&>(), "exchange_api"_a, "tensor_type"_a,
            "tensors"_a)
       .def("hold", &WatchedTensors::hold)
-      .def("addresses_of", &WatchedTensors::addresses_of, "gradients"_a);
+      .def("gradients_of", &WatchedTensors::gradients_of, "owners"_a);
+
+  using pyadam::TensorHandles;
+  py::class_<TensorHandles>(m, "TensorHandles")
+      .def(py::init<const std::vector<std::uintptr_t>&, const py::list&>(), "functions"_a, "handles"_a)
+      .def("hold", &TensorHandles::hold);
 
   using pyadam::BoundParameters;
   py::class_<BoundParameters>(m, "BoundParameters")

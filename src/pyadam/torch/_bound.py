@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,7 @@ from torch import Tensor
 from .. import _core
 from ._layout import DTYPE_NAMES, copy_like, is_distributed, local, read_in_place
 from ._options import GroupOptions
-from ._watch import addresses, watch
-
-_grad = attrgetter("grad")  # called for every parameter in every step: `map` does that without a frame of Python
+from ._watch import given_gradients, watch_params, watch_state
 
 _COMPUTE = {dtype: torch.float64 if dtype == torch.float64 else torch.float32 for dtype in DTYPE_NAMES}
 
@@ -26,10 +23,11 @@ _COMPUTE = {dtype: torch.float64 if dtype == torch.float64 else torch.float32 fo
 class Member:
     """A parameter that takes part: its group, what it is called, what is kept beside it and how often it has stepped.
 
-    `first_element` counts the elements of all parameters before it.
+    `here` is the part of it that this process has, `first_element` counts the elements of all parameters before it.
     """
 
     p: Tensor
+    here: Tensor
     group: int
     name: str
     state: dict[str, Any]
@@ -52,11 +50,12 @@ class Bound:
         self._options = options
         self._params = [member.p for member in members]
         self._has_parts = any(map(is_distributed, self._params))
-        self._locals = [local(p) for p in self._params]
+        self._locals = [member.here for member in members]
         self._snapshot = _core.Snapshot([*containers, *(member.state for member in members)])
         self._core = _core.AddressedParameters()
         self._core.clip_norm = math.inf if settings["clip_norm"] is None else settings["clip_norm"]
         self._core.skip_nonfinite = settings["skip_nonfinite"]
+        self._core.flush_denormals = settings["flush_denormals"]
         self._core.seed = settings["seed"]
         self._plans = tuple(group.plan for group in options)
         # Other tensors whose memory the kernel knows. Step counts lie in a few shared ones: `_base`.
@@ -73,17 +72,18 @@ class Bound:
         for group in options[groups_added:]:
             self._core.add_group(*group.keeping)
         self._beside.extend(bases.values())
-        self._watch = watch([*self._locals, *self._beside])
+        self._watch = watch_params(self._locals)
+        self._watch_beside = watch_state(self._beside)
 
     def _add(self, index: int, member: Member, group: GroupOptions, bases: dict[int, Tensor]) -> None:
-        p, state = self._locals[index], member.state
+        p, state = member.here, member.state
         kept = [local(state[key]) for key in member.kept]
         self._beside += kept
-        step = state.get("step") if group.keeps_step else None
+        step = state["step"] if group.keeps_step else None
         if step is not None:
             base = step if step._base is None else step._base
             bases[id(base)] = base
-        for key in group.derived_state(1):
+        for key in group.numbers[1:]:
             self._derived.append((index, group, state[key], key))
         self._core.add(
             member.name,
@@ -96,15 +96,14 @@ class Bound:
             "float32" if step is None else DTYPE_NAMES[step.dtype],
             member.first_element,
         )
-        self._set_bounds(index, member, group.values["bounds"])
+        if group.values["bounds"] is not None:
+            self._set_bounds(index, member, group.values["bounds"])
 
     def _set_bounds(self, index: int, member: Member, bounds: Any) -> None:
-        if bounds is None:
-            return
         if not any(isinstance(bound, np.ndarray) for bound in bounds):
             self._core.set_bounds(index, *bounds)
             return
-        p = self._locals[index]
+        p = member.here
         for bound in bounds:
             if isinstance(bound, np.ndarray) and bound.shape != tuple(p.shape):
                 raise ValueError(f"bounds of {member.name} must have its shape {tuple(p.shape)}, found {bound.shape}")
@@ -120,7 +119,7 @@ class Bound:
         has_moved = self._has_parts and any(
             local(p) is not here for p, here in zip(self._params, self._locals, strict=True)
         )
-        return not has_moved and self._watch.hold()
+        return not has_moved and self._watch.hold() and self._watch_beside.hold()
 
     @property
     def counts(self) -> list[int]:
@@ -134,28 +133,24 @@ class Bound:
 
     def step(self, grad_scale: float) -> bool:
         """Take a step with the parameters' gradients; False if it was skipped. What is checked comes before."""
-        grads = list(map(_grad, self._params))
-        found = self._watch.addresses_of(grads)
-        if found is None:
+        gradients = self._watch.gradients_of(self._params)
+        if gradients is None:
             with torch.no_grad():
-                grads = self._readable(grads)  # copies stay alive until the step is taken
-                found = addresses(grads)
-        has_stepped = self._core.step(*found, self._plans, grad_scale)
+                grads = self._readable()  # copies stay alive until the step is taken
+                gradients = given_gradients(grads)
+        has_stepped = self._core.step(gradients, self._plans, grad_scale)
         if has_stepped:
-            stepped = (
-                [p for p, g in zip(self._params, grads, strict=True) if g is not None]
-                if None in found[0]
-                else self._params
-            )
+            places = gradients.places
+            stepped = self._params if places is None else [self._params[i] for i in places]
             torch.autograd.graph.increment_version(stepped)  # a backward pass that saved them must notice
             self._write_derived()
         return has_stepped
 
-    def _readable(self, grads: list[Any]) -> list[Tensor | None]:
+    def _readable(self) -> list[Tensor | None]:
         """Return gradients that lie as their parameters do, copies where they must be; raises if one does not fit."""
         return [
-            None if g is None else read_in_place(local(g), p, member.name)
-            for g, p, member in zip(grads, self._locals, self.members, strict=True)
+            None if p.grad is None else read_in_place(local(p.grad), here, member.name)
+            for p, here, member in zip(self._params, self._locals, self.members, strict=True)
         ]
 
     def _write_derived(self) -> None:

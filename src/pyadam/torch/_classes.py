@@ -1,14 +1,19 @@
-"""The classes of `torch.optim`, in its names, order and defaults, on the rules of the NumPy classes."""
+"""The classes of `torch.optim`, in its names, order and defaults, on the rules of the NumPy classes.
+
+`Lion`, which PyTorch has not, takes the arguments of `pyadam.Lion`. All take the extras of `Optimizer` as keywords.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 import pyadam
 
+from ._declaration import declares_options
 from ._optimizer import Optimizer
 from ._options import Extras
 
@@ -17,14 +22,12 @@ if TYPE_CHECKING:
 
 
 class Adam(Optimizer):
-    """Adam, with AMSGrad: the rule of `pyadam.Adam`.
-
-    Arguments are `torch.optim.Adam`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Adam, with AMSGrad: the rule of `pyadam.Adam`."""
 
     _rules = pyadam.Adam
     _torch = torch.optim.Adam
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -41,32 +44,17 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "foreach": foreach,
-            "maximize": maximize,
-            "capturable": capturable,
-            "differentiable": differentiable,
-            "fused": fused,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class AdamW(Optimizer):
-    """Adam with decoupled weight decay: the rule of `pyadam.AdamW`.
-
-    Arguments are `torch.optim.AdamW`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Adam with decoupled weight decay: the rule of `pyadam.AdamW`."""
 
     _rules = pyadam.AdamW
     _torch = torch.optim.AdamW
+    _fixed: ClassVar[Mapping[str, Any]] = {"decoupled_weight_decay": True}
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -82,32 +70,16 @@ class AdamW(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-            "foreach": foreach,
-            "capturable": capturable,
-            "differentiable": differentiable,
-            "fused": fused,
-            "decoupled_weight_decay": True,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum: the rule of `pyadam.NAdam`.
-
-    Arguments are `torch.optim.NAdam`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Adam with Nesterov's momentum: the rule of `pyadam.NAdam`."""
 
     _rules = pyadam.NAdam
     _torch = torch.optim.NAdam
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -123,31 +95,16 @@ class NAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum_decay": momentum_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "foreach": foreach,
-            "maximize": maximize,
-            "capturable": capturable,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class RAdam(Optimizer):
-    """Rectified Adam: the rule of `pyadam.RAdam`.
-
-    Arguments are `torch.optim.RAdam`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Rectified Adam: the rule of `pyadam.RAdam`."""
 
     _rules = pyadam.RAdam
     _torch = torch.optim.RAdam
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -162,30 +119,16 @@ class RAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "foreach": foreach,
-            "maximize": maximize,
-            "capturable": capturable,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class Adamax(Optimizer):
-    """Adam with the infinity norm: the rule of `pyadam.Adamax`.
-
-    Arguments are `torch.optim.Adamax`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Adam with the infinity norm: the rule of `pyadam.Adamax`."""
 
     _rules = pyadam.Adamax
     _torch = torch.optim.Adamax
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -199,29 +142,16 @@ class Adamax(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-            "capturable": capturable,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class Adadelta(Optimizer):
-    """Adadelta: the rule of `pyadam.Adadelta`.
-
-    Arguments are `torch.optim.Adadelta`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Adadelta: the rule of `pyadam.Adadelta`."""
 
     _rules = pyadam.Adadelta
     _torch = torch.optim.Adadelta
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -235,29 +165,17 @@ class Adadelta(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "rho": rho,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "foreach": foreach,
-            "capturable": capturable,
-            "maximize": maximize,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class Adagrad(Optimizer):
-    """Adagrad: the rule of `pyadam.Adagrad`.
-
-    Arguments are `torch.optim.Adagrad`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Adagrad: the rule of `pyadam.Adagrad`."""
 
     _rules = pyadam.Adagrad
     _torch = torch.optim.Adagrad
+    _begins_at_once = True
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -272,31 +190,16 @@ class Adagrad(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "eps": eps,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-            "fused": fused,
-        }
-        super().__init__(params, options, extras)
-        self._begin()  # as PyTorch's class, whose state begins here
+    ) -> None: ...
 
 
 class RMSprop(Optimizer):
-    """RMSprop, also centered and with momentum: the rule of `pyadam.RMSprop`.
-
-    Arguments are `torch.optim.RMSprop`'s, with the extras of `Optimizer` as keywords.
-    """
+    """RMSprop, also centered and with momentum: the rule of `pyadam.RMSprop`."""
 
     _rules = pyadam.RMSprop
     _torch = torch.optim.RMSprop
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -311,31 +214,16 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "alpha": alpha,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum": momentum,
-            "centered": centered,
-            "capturable": capturable,
-            "foreach": foreach,
-            "maximize": maximize,
-            "differentiable": differentiable,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum or Nesterov's: the rule of `pyadam.SGD`.
-
-    Arguments are `torch.optim.SGD`'s, with the extras of `Optimizer` as keywords.
-    """
+    """Gradient descent, with momentum or Nesterov's: the rule of `pyadam.SGD`."""
 
     _rules = pyadam.SGD
     _torch = torch.optim.SGD
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -350,30 +238,16 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-            "foreach": foreach,
-            "differentiable": differentiable,
-            "fused": fused,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...
 
 
 class Lion(Optimizer):
-    """Lion: the rule of `pyadam.Lion`.
-
-    Arguments are `pyadam.Lion`'s; PyTorch has none, with the extras of `Optimizer` as keywords.
-    """
+    """Lion: the rule of `pyadam.Lion`."""
 
     _rules = pyadam.Lion
     _torch = None
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -388,16 +262,4 @@ class Lion(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         **extras: Unpack[Extras],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-            "foreach": foreach,
-            "capturable": capturable,
-            "differentiable": differentiable,
-            "fused": fused,
-        }
-        super().__init__(params, options, extras)
+    ) -> None: ...

@@ -11,19 +11,18 @@ from torch import Tensor
 DTYPE_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 DTYPES = {"int16": torch.int16, **{name: dtype for dtype, name in DTYPE_NAMES.items()}}
 
-_WHOLE = (Tensor, torch.nn.Parameter)
+# Types of tensors that a process has as a whole.
+WHOLE = (Tensor, torch.nn.Parameter)
 
 
 def is_distributed(tensor: Any) -> bool:
     """Whether this is a DTensor, of which a process has a part."""
-    if type(tensor) in _WHOLE:
-        return False
-    return hasattr(tensor, "to_local") and hasattr(tensor, "placements")
+    return type(tensor) not in WHOLE and hasattr(tensor, "to_local") and hasattr(tensor, "placements")
 
 
 def local(tensor: Any) -> Tensor:
     """Return the part of a DTensor that this process has, or the tensor itself. To be called without gradients."""
-    here: Tensor = tensor.to_local() if is_distributed(tensor) else tensor
+    here: Tensor = tensor if type(tensor) in WHOLE or not is_distributed(tensor) else tensor.to_local()
     return here
 
 
@@ -40,11 +39,6 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 def is_same_layout(shape: Sequence[int], strides: Sequence[int], others: Sequence[int]) -> bool:
     """Whether two tensors of one shape have their elements in the same places."""
     return all(a == b or size == 1 for size, a, b in zip(shape, strides, others, strict=True)) or 0 in shape
-
-
-def can_update(p: Tensor) -> bool:
-    """Whether a parameter on the CPU certainly passes `check_parameter`: a quick look, since most do."""
-    return p.dtype in DTYPE_NAMES and p.layout is torch.strided and p.is_contiguous() and p.data_ptr() != 0
 
 
 def check_parameter(p: Tensor, name: str) -> None:

@@ -16,8 +16,9 @@ from .._hyperparameters import check as check_hyperparameter
 from . import _state
 from ._bound import Bound, Member
 from ._elsewhere import Elsewhere
-from ._layout import can_update, check_parameter, copy_like, is_distributed, local, read_in_place
-from ._options import OF_GROUPS, OF_OPTIMIZER, Extras, GroupOptions, refuse_how
+from ._layout import check_parameter, copy_like, is_distributed, local, read_in_place
+from ._options import OF_GROUPS, OF_OPTIMIZER, GroupOptions, refuse_how
+from ._watch import are_plain
 
 
 class _Protected:
@@ -45,15 +46,20 @@ class Optimizer(torch.optim.Optimizer):
     l1, bounds, clip_value, ema_decay, ema_warmup, master, state_dtype
         Of groups, as for `pyadam.Optimizer`. `bounds` may be tensors; schedules are PyTorch's, not functions. `master`
         must be chosen for parameters of bfloat16 or float16. The average is ``state[p]["ema"]``: see `swap_ema`.
-    clip_norm, skip_nonfinite, seed
-        Of the optimizer as a whole, as for `pyadam.Optimizer`, and no part of `state_dict`. The norm is that of the
-        gradients that this optimizer has: DTensors, of which it has a part, are refused.
+    clip_norm, skip_nonfinite, flush_denormals, seed
+        Of the optimizer as a whole, as for `pyadam.Optimizer`, and no part of `state_dict`. All are attributes, which
+        may be set between steps; `clip_norm` is a number or None. The norm is that of the gradients that this optimizer
+        has: DTensors, of which it has a part, are refused.
 
     Notes
     -----
     State is of the arithmetic's type, float32 where parameters are of bfloat16, or as `state_dtype` says; PyTorch's is
     of the parameter's. `load_state_dict` takes both, and PyTorch's takes this one, each with copies of its own.
     Gradients are never written to, not even by `torch.amp.GradScaler`: they are unscaled on their way.
+
+    Of what the NumPy classes have there is no `state_dir`, no `zero_grad` in the step, no `accumulate` (PyTorch adds
+    gradients up by itself), no `epsilon_hat`, `eps_inside_sqrt` and `lr_in_momentum`, and hyperparameters, `clip_norm`
+    too, are no functions of the step.
     """
 
     _rules: ClassVar[type[pyadam.Optimizer]]
@@ -62,7 +68,12 @@ class Optimizer(torch.optim.Optimizer):
     #: Tells `torch.amp.GradScaler` to set `grad_scale` and `found_inf`, as for PyTorch's fused optimizers.
     _step_supports_amp_scaling = True
 
-    def __init__(self, params: Any, options: Mapping[str, Any], extras: Extras) -> None:
+    #: Options of groups that no argument sets.
+    _fixed: ClassVar[Mapping[str, Any]] = {}
+    #: Whether all state begins at construction, not in a parameter's first step.
+    _begins_at_once: ClassVar[bool] = False
+
+    def __init__(self, params: Any, options: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         given = {**OF_GROUPS, **OF_OPTIMIZER, **extras}
         for key in given:
             if key not in OF_GROUPS and key not in OF_OPTIMIZER:
@@ -72,10 +83,13 @@ class Optimizer(torch.optim.Optimizer):
         #: Number of steps skipped for a gradient that was not finite.
         self.skipped = 0
         self._unbind()
-        super().__init__(params, {**options, **given})
+        super().__init__(params, {**options, **self._fixed, **given})
+        if self._begins_at_once:
+            self._begin()
 
     clip_norm: float | None
     skip_nonfinite: bool
+    flush_denormals: bool
     seed: int
 
     def _settings(self) -> dict[str, Any]:
@@ -102,24 +116,23 @@ class Optimizer(torch.optim.Optimizer):
         for key in param_group:
             if key in OF_OPTIMIZER:
                 raise TypeError(f"{key} is of the whole optimizer, not of a group")
+        self._let_go()
         before = len(self.param_groups)
         super().add_param_group(param_group)
         try:
-            group = self.param_groups[-1]
-            self._new_options(before, group).read(group)
-            for i, p in enumerate(group["params"]):
-                if p.device.type == "cpu" and (is_distributed(p) or not can_update(p)):
-                    self._check(p, before, i)
+            self._read_options()
+            if not are_plain(self.param_groups[-1]["params"]):
+                self._check(before)
         except BaseException:
-            del self.param_groups[before:]
+            del self.param_groups[before:], self._options[before:]
             raise
-        self._bound = None
 
-    def _check(self, p: Tensor, group: int, index: int) -> None:
-        with torch.no_grad():
+    @torch.no_grad()
+    def _check(self, group: int) -> None:
+        for i, p in enumerate(self.param_groups[group]["params"]):
             here = local(p)
-        if not can_update(here):
-            check_parameter(here, self._name(group, index))
+            if here.device.type == "cpu":
+                check_parameter(here, self._name(group, i))
 
     def _new_options(self, index: int, group: Mapping[str, Any]) -> GroupOptions:
         keys = tuple(key for key in self.defaults if key in group)
@@ -185,25 +198,29 @@ class Optimizer(torch.optim.Optimizer):
     @torch.no_grad()
     def _bind(self) -> Bound:
         """Bind all parameters that have a gradient or state, which begins here."""
-        if self._bound is not None:
-            for member, count in zip(self._bound.members, self._bound.counts, strict=True):
-                self._counts[member.p] = count
+        self._let_go()
         self._read_options()
         settings = self._settings()
+        plain = are_plain([p for group in self.param_groups for p in group["params"]])
         members, waiting, elsewhere = [], [], []
         first_element = 0
-        for g, (options, group) in enumerate(zip(self._options, self.param_groups, strict=True)):
+        for g, group in enumerate(self.param_groups):
             others = []
             for i, p in enumerate(group["params"]):
-                here = local(p)
-                if here.device.type != "cpu":
+                here = p if plain else local(p)
+                if not plain and here.device.type != "cpu":
                     others.append(p)
                     continue
-                state = self.state.get(p, {})
+                state = self.state.get(p)
                 if p.grad is None and not state:
                     waiting.append(p)
                 else:
-                    members.append(self._member(p, here, g, self._name(g, i), options, state, first_element))
+                    name = self._name(g, i)
+                    if not plain:
+                        check_parameter(here, name)
+                        if p.grad is not None:
+                            read_in_place(local(p.grad), here, name)
+                    members.append(self._member(p, here, g, name, state or {}, first_element))
                 first_element += here.numel()
             name = f"param_groups[{g}]"
             elsewhere.append(Elsewhere(self._torch, others, group, settings, self.state, name) if others else None)
@@ -214,10 +231,19 @@ class Optimizer(torch.optim.Optimizer):
         self._bound_settings, self._waiting, self._elsewhere = settings, waiting, elsewhere
         return self._bound
 
+    def _let_go(self) -> None:
+        """Forget the binding, but for its step counts."""
+        if self._bound is not None:
+            for member, count in zip(self._bound.members, self._bound.counts, strict=True):
+                self._counts[member.p] = count
+        self._bound = None
+
     def _read_options(self) -> None:
-        self._options = [self._new_options(i, group) for i, group in enumerate(self.param_groups)]
-        for options, group in zip(self._options, self.param_groups, strict=True):
-            options.read(group)
+        del self._options[len(self.param_groups) :]
+        for i, group in enumerate(self.param_groups):
+            if i == len(self._options):
+                self._options.append(self._new_options(i, group))
+            self._options[i].read(group)
 
     @torch.no_grad()
     def _begin(self) -> None:
@@ -227,20 +253,17 @@ class Optimizer(torch.optim.Optimizer):
         for g, group in enumerate(self.param_groups):
             for i, p in enumerate(group["params"]):
                 if local(p).device.type == "cpu":
-                    members.append(self._member(p, local(p), g, self._name(g, i), self._options[g], {}, 0))
+                    members.append(self._member(p, local(p), g, self._name(g, i), {}, 0))
         self._begin_state(members)
 
-    def _member(
-        self, p: Tensor, here: Tensor, g: int, name: str, options: GroupOptions, state: Any, first_element: int
-    ) -> Member:
-        if not can_update(here):
-            check_parameter(here, name)
-        if p.grad is not None:
-            read_in_place(local(p.grad), here, name)
+    def _member(self, p: Tensor, here: Tensor, g: int, name: str, state: Any, first_element: int) -> Member:
+        options = self._options[g]
         kept = options.kept_dtypes(here.dtype, name)
+        count = 0
         if state:
             _state.check(state, p, kept, options, name)
-        return Member(p, g, name, state, kept, self._count(p, state, name), first_element)
+            count = self._count(p, state, name)
+        return Member(p, here, g, name, state, kept, count, first_element)
 
     def _count(self, p: Tensor, state: Mapping[str, Any], name: str) -> int:
         """Return a parameter's step count: of the last binding, where the state still says the same."""
@@ -250,26 +273,22 @@ class Optimizer(torch.optim.Optimizer):
         return max(1, self._counts.get(p, 0)) if state.get("momentum_buffer") is not None else 0
 
     def _begin_state(self, members: list[Member]) -> None:
-        news = []
-        for member in members:
-            options = self._options[member.group]
-            if member.kept or options.keeps_step:
-                member.state = self.state[member.p]
-                if options.keeps_step and "step" not in member.state:
-                    news.append(member)
         numbers: list[float] = []
-        for member in news:
-            numbers.append(member.count)
-            numbers.extend(1.0 for _ in self._options[member.group].derived_state(1))
-        counts = iter(_state.new_counts(numbers))
-        new_counts = {
-            id(member): [next(counts), *(next(counts) for _ in self._options[member.group].derived_state(1))]
-            for member in news
-        }
         for member in members:
             options = self._options[member.group]
-            if member.kept or options.keeps_step:
-                _state.fill(member.state, member.p, member.kept, options, new_counts.get(id(member), ()))
+            if options.keeps_step and "step" not in member.state:
+                numbers += [member.count, *[1.0] * (len(options.numbers) - 1)]
+        new_numbers = iter(_state.new_numbers(numbers))
+        for member in members:
+            options = self._options[member.group]
+            if not (member.kept or options.keeps_step):
+                continue
+            if not member.state:
+                member.state = self.state[member.p]
+            if options.keeps_step and "step" not in member.state:
+                for key in options.numbers:
+                    member.state.setdefault(key, next(new_numbers))
+            _state.fill(member.state, member.p, member.kept, options)
 
     def _refuse_parts(self, members: list[Member], settings: Mapping[str, Any]) -> None:
         if settings["clip_norm"] is None and not settings["skip_nonfinite"]:

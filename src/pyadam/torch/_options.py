@@ -32,6 +32,7 @@ class Extras(TypedDict, total=False):
     state_dtype: str | None
     clip_norm: float | None
     skip_nonfinite: bool
+    flush_denormals: bool
     seed: int
 
 
@@ -45,7 +46,7 @@ OF_GROUPS: dict[str, Any] = {
     "master": None,
     "state_dtype": None,
 }
-OF_OPTIMIZER: dict[str, Any] = {"clip_norm": None, "skip_nonfinite": False, "seed": 0}
+OF_OPTIMIZER: dict[str, Any] = {"clip_norm": None, "skip_nonfinite": False, "flush_denormals": False, "seed": 0}
 
 # Hyperparameters of the NumPy classes that torch.optim has not, or not in every class.
 _NUMPY_ONLY = {
@@ -67,13 +68,15 @@ def refuse_how(group: Mapping[str, Any], name: str) -> None:
             )
 
 
+def _holds_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) or (isinstance(value, tuple) and any(map(_holds_tensor, value)))
+
+
 def _number(value: Any) -> Any:
     """Return tensors as the numbers they hold."""
-    if isinstance(value, torch.Tensor):
-        return value.item()
-    if isinstance(value, tuple) and any(isinstance(item, torch.Tensor) for item in value):
-        return tuple(map(_number, value))
-    return value
+    if not _holds_tensor(value):
+        return value
+    return value.item() if isinstance(value, torch.Tensor) else tuple(map(_number, value))
 
 
 def _bounds(value: Any) -> Any:
@@ -100,20 +103,28 @@ class GroupOptions:
         seen = tuple(map(group.__getitem__, self._keys))
         if len(seen) == len(self._seen) and not self._may_change_inside and all(map(is_, seen, self._seen)):
             return False
-        given = {**_NUMPY_ONLY, **dict(zip(self._keys, seen, strict=True))}
-        values = {
-            key: check(key, _bounds(value) if key == "bounds" else _number(value), self._name(key))
-            for key, value in given.items()
-        }
+        values = {**_NUMPY_ONLY, **OF_GROUPS}
+        for key, value in zip(self._keys, seen, strict=True):
+            if key not in OF_GROUPS or value is not OF_GROUPS[key]:  # those are known to be right
+                values[key] = check(key, _bounds(value) if key == "bounds" else _number(value), self._name(key))
         refuse_how(group, f"param_groups[{self._index}]")
         #: The name of the kernel's rule, and with it what decides which arrays are kept beside a parameter.
         self.rule = self._rules._rule(values)
         self.keeping = (self.rule, values["master"], values["state_dtype"], values["ema_decay"] is not None)
-        self._may_change_inside = any(
-            isinstance(item, torch.Tensor)
-            for value in seen
-            for item in (value if isinstance(value, tuple) else (value,))
+        #: What the rule's state starts at.
+        self.initial_state = self._rules._initial_state(values)
+        #: Whether PyTorch's state of this rule has a step count.
+        self.counts_in_torch = self._rules._counts_steps_in_torch
+        #: Whether the step count is part of the state: there, and where more than the first step differs.
+        self.keeps_step = (
+            self.counts_in_torch
+            or values["ema_warmup"]
+            or values["state_dtype"] is not None
+            or values["master"] == "stochastic"
         )
+        #: Names of the numbers in a state that begins: the step count and what is derived from it.
+        self.numbers = ("step", *self._rules._derived_state(values, 1)) if self.keeps_step else ()
+        self._may_change_inside = any(map(_holds_tensor, seen))
         self._seen = seen
         self.values = values
         if self._planner is None:
@@ -135,18 +146,6 @@ class GroupOptions:
             kept = _core.kept_arrays(rule, DTYPE_NAMES[dtype], master, state_dtype, has_ema, name)
             known = self._kept[self.keeping, dtype] = {key: DTYPES[kept_dtype] for key, kept_dtype in kept}
         return known
-
-    @property
-    def initial_state(self) -> float:
-        """What the rule's state starts at."""
-        return self._rules._initial_state(self.values)
-
-    @property
-    def keeps_step(self) -> bool:
-        """Whether the step count is part of the state: where PyTorch has it, or where more than the first differs."""
-        values = self.values
-        needs_count = values["ema_warmup"] or values["state_dtype"] is not None or values["master"] == "stochastic"
-        return self._rules._counts_steps_in_torch or needs_count
 
     def derived_state(self, t: int) -> dict[str, float]:
         """Return the numbers that PyTorch keeps as state after `t` steps and pyadam derives from them."""

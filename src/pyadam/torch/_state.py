@@ -20,7 +20,7 @@ def count_dtype() -> torch.dtype:
     return torch.float64 if torch.get_default_dtype() == torch.float64 else torch.float32
 
 
-def new_counts(values: Sequence[float]) -> list[Tensor]:
+def new_numbers(values: Sequence[float]) -> list[Tensor]:
     """Return a tensor for each number, which lie side by side: a step writes to one after the other."""
     return list(torch.tensor(values, dtype=count_dtype(), device="cpu").unbind())
 
@@ -34,16 +34,8 @@ def _initial(key: str, p: Tensor, dtype: torch.dtype, options: GroupOptions) -> 
     return torch.full_like(p, value, dtype=dtype, memory_format=torch.preserve_format)
 
 
-def fill(
-    state: dict[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions, counts: Sequence[Tensor]
-) -> None:
-    """Add to a parameter's state what is missing, and lay out as the parameter is what is not.
-
-    `counts` are the numbers of a state that begins: the step count and what is derived from it.
-    """
-    if counts:
-        for key, count in zip(("step", *options.derived_state(1)), counts, strict=True):
-            state.setdefault(key, count)
+def fill(state: dict[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions) -> None:
+    """Add to a parameter's state the tensors that it lacks, and lay out as the parameter is what is not."""
     for key, dtype in kept.items():
         value = state.get(key)
         if value is None:
@@ -56,7 +48,7 @@ def check(
     state: Mapping[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions, name: str
 ) -> None:
     """Raise ValueError if a state that has begun does not fit the parameter."""
-    needed = {"step"} if options.keeps_step and options._rules._counts_steps_in_torch else set()
+    needed = {"step"} if options.counts_in_torch else set()
     missing = (needed | set(kept)) - {key for key, value in state.items() if value is not None} - _MADE_LATER
     if missing:
         raise ValueError(

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from .. import _core
-from ._layout import DTYPE_NAMES
+from ._layout import DTYPE_NAMES, WHOLE
+from ._library import addresses_of
 
 _CODES = {dtype: _core.GRADIENT_DTYPES[name] for dtype, name in DTYPE_NAMES.items()}
 
+# Of PyTorch's stable C ABI, in the order in which `_core.TensorHandles` takes them.
+_C_ABI = (
+    "aoti_torch_get_data_ptr",
+    "aoti_torch_get_dtype",
+    "aoti_torch_get_dim",
+    "aoti_torch_get_sizes",
+    "aoti_torch_get_strides",
+    "aoti_torch_delete_tensor_object",
+)
 
-def addresses(grads: Sequence[Tensor | None]) -> tuple[list[int | None], list[int]]:
-    """Return the gradients' addresses and the numbers of their dtypes, as the kernel takes them."""
-    return (
-        [None if g is None else g.data_ptr() for g in grads],
-        [0 if g is None else _CODES[g.dtype] for g in grads],
-    )
+
+class Watch(Protocol):
+    """What notices when a tensor is moved."""
+
+    def hold(self) -> bool:
+        """Whether all tensors still have the same memory, dtype, shape and strides."""
 
 
-class SlowWatch:
-    """As `_core.WatchedTensors`, for releases of PyTorch without DLPack's C exchange API."""
+class PlainWatch:
+    """A watch in Python, for releases of PyTorch that have no faster way to look at tensors."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self._tensors = list(tensors)
@@ -35,12 +46,41 @@ class SlowWatch:
         """Whether all tensors still have the same memory, dtype, shape and strides."""
         return self._look() == self._seen
 
-    def addresses_of(self, gradients: list[Any]) -> None:
+    def gradients_of(self, owners: list[Any]) -> None:
         """Leave it to others to look at each gradient."""
-        del gradients
+        del owners
 
 
-def watch(tensors: list[Tensor]) -> _core.WatchedTensors | SlowWatch:
-    """Return what notices a change of the tensors' memory, and reads gradients that lie as the first of them."""
+def are_plain(params: list[Any]) -> bool:
+    """Whether all certainly pass the checks of `_layout`, and their gradients too: a quick look, since most do."""
     exchange_api = getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    return SlowWatch(tensors) if exchange_api is None else _core.WatchedTensors(exchange_api, Tensor, tensors)
+    return exchange_api is not None and _core.are_plain(exchange_api, WHOLE, params)
+
+
+def given_gradients(grads: Sequence[Tensor | None]) -> _core.GivenGradients:
+    """Return gradients, each of which lies as its parameter does, as the kernel takes them. They must be kept alive."""
+    return _core.GivenGradients(
+        [None if g is None else g.data_ptr() for g in grads],
+        [0 if g is None else _CODES[g.dtype] for g in grads],
+    )
+
+
+def watch_params(params: list[Tensor]) -> _core.WatchedTensors | PlainWatch:
+    """Return what notices a change of the parameters' memory, and reads gradients that lie as they do.
+
+    It looks at the objects, whose tensors `torch.utils.swap_tensors` may exchange.
+    """
+    exchange_api = getattr(Tensor, "__dlpack_c_exchange_api__", None)
+    return PlainWatch(params) if exchange_api is None else _core.WatchedTensors(exchange_api, Tensor, params)
+
+
+def watch_state(tensors: list[Tensor]) -> Watch:
+    """Return what notices a change of the memory of the state's tensors, which nobody swaps.
+
+    PyTorch refuses to swap a tensor that has a handle.
+    """
+    functions = addresses_of(*_C_ABI)
+    handles_of = getattr(getattr(torch._C, "_aoti", None), "unsafe_alloc_void_ptrs_from_tensors", None)
+    if functions is None or handles_of is None:
+        return watch_params(tensors)
+    return _core.TensorHandles(functions, handles_of(tensors))
