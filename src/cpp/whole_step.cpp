@@ -40,10 +40,17 @@ bool has_nonfinite(const std::vector<Task>& tasks) {
   return std::any_of(tasks.begin(), tasks.end(), [](const Task& task) { return has_nonfinite(task); });
 }
 
-double sum_of_grad_squares(const std::vector<Task>& tasks) {
+std::size_t tiles_of(const std::vector<Task>& tasks) {
   std::size_t count = 0;
   for (const Task& task : tasks) count += tiles(task.size);
-  return count == 0 ? 0 : sum_of_tiles(tasks.front().grad_squares, count);
+  return count;
+}
+
+GradSquares measured(const std::vector<Task>& tasks, bool skip_nonfinite) {
+  run_pass(Pass::sum_squares, tasks);
+  const bool is_skipped = skip_nonfinite && has_nonfinite(tasks);
+  const std::size_t count = tiles_of(tasks);
+  return {count == 0 ? 0 : sum_of_tiles(tasks.front().grad_squares, count), is_skipped};
 }
 
 void zero_gradients(const std::vector<Task>& tasks) {
@@ -63,38 +70,40 @@ void update(std::vector<Task>& tasks, bool flush_denormals) {
 }  // namespace
 
 void StepMemory::reserve(std::vector<Task>& tasks, const StepOptions& options) {
-  const bool measures_gradients = needs_grad_norm(options);
-  std::size_t gradient_tiles = 0;
+  if (needs_grad_norm(options) && !options.whole) reserve_grad_squares(tasks);
   std::size_t two_pass_tiles = 0;
-  for (const Task& task : tasks) {
-    gradient_tiles += measures_gradients ? tiles(task.size) : 0;
-    two_pass_tiles += has_two_passes(task) ? tiles(task.size) : 0;
-  }
-  grad_squares.resize(gradient_tiles);
+  for (const Task& task : tasks) two_pass_tiles += has_two_passes(task) ? tiles(task.size) : 0;
   norms.resize(two_pass_tiles);
-  double* next_square = grad_squares.data();
-  Norms* next_norms = norms.data();
+  Norms* next = norms.data();
   for (Task& task : tasks) {
-    if (measures_gradients) {
-      task.grad_squares = next_square;
-      next_square += tiles(task.size);
-    }
-    if (has_two_passes(task)) {
-      task.norms = next_norms;
-      next_norms += tiles(task.size);
-    }
+    if (!has_two_passes(task)) continue;
+    task.norms = next;
+    next += tiles(task.size);
   }
+}
+
+void StepMemory::reserve_grad_squares(std::vector<Task>& tasks) {
+  grad_squares.resize(tiles_of(tasks));
+  double* next = grad_squares.data();
+  for (Task& task : tasks) {
+    task.grad_squares = next;
+    next += tiles(task.size);
+  }
+}
+
+bool measure_gradients(const std::vector<Task>& tasks) noexcept {
+  run_pass(Pass::sum_squares, tasks);
+  return has_nonfinite(tasks);
 }
 
 StepResult take_step(std::vector<Task>& tasks, std::vector<Plan>& plans, const StepOptions& options) noexcept {
   StepResult result{true, false, 0};
   double factor = 1 / options.grad_divisor;
   if (needs_grad_norm(options)) {
-    run_pass(Pass::sum_squares, tasks);
-    const bool is_skipped = options.skip_nonfinite && has_nonfinite(tasks);
+    const GradSquares squares = options.whole ? *options.whole : measured(tasks, options.skip_nonfinite);
     result.has_grad_norm = true;
-    result.grad_norm = std::sqrt(sum_of_grad_squares(tasks)) * factor;
-    if (is_skipped) {
+    result.grad_norm = std::sqrt(squares.sum) * factor;
+    if (options.skip_nonfinite && squares.has_nonfinite) {
       result.has_stepped = false;
       zero_gradients(tasks);
       return result;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "norms.hpp"
@@ -9,11 +10,18 @@
 
 namespace pyadam {
 
+// What the norm of gradients is made of.
+struct GradSquares {
+  double sum;
+  bool has_nonfinite;  // whether an element is infinite or NaN
+};
+
 struct StepOptions {
   double grad_divisor = 1;  // loss scale times the number of gradients that were added up
   double clip_norm = std::numeric_limits<double>::infinity();
   bool skip_nonfinite = false;
   bool flush_denormals = false;
+  std::optional<GradSquares> whole = std::nullopt;  // of all gradients, where the tasks are a part of the step
 };
 
 struct StepResult {
@@ -27,9 +35,14 @@ struct StepMemory {
   std::vector<double> grad_squares;
   std::vector<Norms> norms;
 
-  // Gives each task its places; throws std::bad_alloc.
+  // Gives each task its places for a step, or for `measure_gradients`; throws std::bad_alloc.
   void reserve(std::vector<Task>& tasks, const StepOptions& options);
+  void reserve_grad_squares(std::vector<Task>& tasks);
 };
+
+// Writes the sums of the gradients' squares to the tasks' places, one for each tile, and returns whether an element is
+// not finite.
+bool measure_gradients(const std::vector<Task>& tasks) noexcept;
 
 // Takes the step, or leaves all as it is but gradients that are to be zeroed. `tasks` have places in a StepMemory, and
 // their plans, which get the gradient's whole factor here, are in `plans`.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from .optimizer import Optimizer
 
 Options = Mapping[str, Any]
+
+
+class Part(NamedTuple):
+    """Where an array of one axis lies in a parameter: the elements [begin, end) in the parameter's memory order."""
+
+    path: str
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    begin: int
+    end: int
 
 
 class ParamGroup(MutableMapping[str, Any]):
@@ -35,10 +45,13 @@ class ParamGroup(MutableMapping[str, Any]):
         core: _core.BoundParameters,
         arrays: list[NDArray[Any]],
         paths: list[str],
+        parts: Sequence[Part] | None = None,
     ) -> None:
         self._cls = cls
         self._index = index
         self._core = core
+        # Where parameters are parts of larger ones.
+        self._parts = parts
         self._options = {key: check_setting(key, value, self._name(key)) for key, value in options.items()}
         #: The name of the kernel's rule.
         self.rule = cls._rule(self._options)
@@ -108,9 +121,8 @@ class ParamGroup(MutableMapping[str, Any]):
                 raise ValueError(f"{changed}: {error}") from None
             if not is_same:
                 raise ValueError(f"{changed} would change the {what}, which is fixed at construction")
-        return [
-            self._box(options["bounds"], array, path) for array, path in zip(self["params"], self.paths, strict=True)
-        ]
+        parts = self._parts or map(_whole, self["params"], self.paths)
+        return [self._box(options["bounds"], array, part) for array, part in zip(self["params"], parts, strict=True)]
 
     def set_options(self, options: Options) -> None:
         """Take hyperparameters that are checked one by one."""
@@ -121,7 +133,7 @@ class ParamGroup(MutableMapping[str, Any]):
         #: Whether a hyperparameter is a function of the step; kept, since every step asks.
         self.has_schedules = any(map(self.is_scheduled, self._options))
 
-    def _box(self, bounds: Bounds | None, array: NDArray[Any], path: str) -> tuple[Any, Any]:
+    def _box(self, bounds: Bounds | None, array: NDArray[Any], part: Part) -> tuple[Any, Any]:
         """Return the bounds of a parameter as the kernel takes them: numbers, or arrays that lie as it does."""
         if bounds is None:
             return None, None
@@ -129,19 +141,21 @@ class ParamGroup(MutableMapping[str, Any]):
             try:
                 bounds = representable(bounds, array.dtype)
             except ValueError as error:
-                raise ValueError(f"{self._name('bounds')} of {path}: {error}") from None
+                raise ValueError(f"{self._name('bounds')} of {part.path}: {error}") from None
         if not any(isinstance(bound, np.ndarray) for bound in bounds):
             return bounds
         for bound in bounds:
-            if isinstance(bound, np.ndarray) and bound.shape != array.shape:
+            if isinstance(bound, np.ndarray) and bound.shape != part.shape:
                 raise ValueError(
-                    f"{self._name('bounds')} must have the shape {array.shape} of {path}, found {bound.shape}"
+                    f"{self._name('bounds')} must have the shape {part.shape} of {part.path}, found {bound.shape}"
                 )
-        order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
         dtype = np.float64 if array.dtype == np.float64 else np.float32
         with np.errstate(over="ignore"):  # a bound beyond the range of the dtype is no bound
-            low, high = (np.array(np.broadcast_to(bound, array.shape), dtype, order=order) for bound in bounds)
-        return low, high
+            low, high = (np.array(np.broadcast_to(bound, part.shape), dtype, order=part.order) for bound in bounds)
+        if self._parts is None:
+            return low, high
+        place = slice(part.begin, part.end)
+        return low.reshape(-1, order=part.order)[place].copy(), high.reshape(-1, order=part.order)[place].copy()
 
     def is_scheduled(self, key: str) -> bool:
         """Whether the hyperparameter is a function of the step."""
@@ -207,6 +221,10 @@ class ParamGroup(MutableMapping[str, Any]):
     def derived_state(self, t: int) -> dict[str, float]:
         """Return what PyTorch keeps as state after `t` steps, and pyadam derives from them."""
         return self._cls._derived_state(self.last_values(), t)
+
+
+def _whole(array: NDArray[Any], path: str) -> Part:
+    return Part(path, array.shape, "C" if array.flags.c_contiguous else "F", 0, array.size)
 
 
 def _keeping(options: Options) -> tuple[Any, Any, bool]:

@@ -155,6 +155,18 @@ class Reader:
         for piece in _pieces(array, "writeonly"):
             piece[...] = np.frombuffer(self._read(piece.nbytes), piece.dtype)
 
+    def read_part_into(self, name: str, first: int, array: NDArray[Any]) -> None:
+        """Read the elements of a tensor of one axis, from `first` on, into an array of its dtype and one axis."""
+        tensor = self.tensors[name]
+        end = first + array.size
+        if (array.dtype, array.ndim) != (tensor.dtype, len(tensor.shape)) or array.ndim != 1 or tensor.shape[0] < end:
+            raise CheckpointError(
+                f"{name} must be of {array.dtype} and have {end} elements, found {tensor.dtype} and {tensor.shape}"
+            )
+        self._file.seek(self._data_begin + tensor.begin + first * tensor.dtype.itemsize)
+        for piece in _pieces(array, "writeonly"):
+            piece[...] = np.frombuffer(self._read(piece.nbytes), piece.dtype)
+
     def check_unchanged(self) -> None:
         """Check that nobody has written to the file since it was opened."""
         if _stamp(self._file) != self._stamp:

@@ -131,6 +131,20 @@ def structure_of(tree: Any, path: str = "", levels: int = MAX_LEVELS) -> Node:
     return Leaf(path)
 
 
+def structure_of_groups(trees: Sequence[Any], has_groups: bool) -> tuple[Node, list[Node]]:
+    """Return the structure of the params of all groups together, and of each; without groups there is one tree."""
+    structures = [structure_of(tree, f"[{i}]['params']" if has_groups else "") for i, tree in enumerate(trees)]
+    return (GroupListNode(structures) if has_groups else structures[0]), structures
+
+
+def arrays_of_group(structure: Node, tree: Any, name: str) -> tuple[list[Any], list[str]]:
+    """Return the arrays of a group and their paths from params, or raise ValueError if it has none."""
+    paths = [f"params{path}" for path in structure.paths()]
+    if not paths:
+        raise ValueError(f"{name} holds no arrays")
+    return list(structure.leaves(tree, "params")), paths
+
+
 def is_group(value: Any) -> bool:
     """Whether `value` is a parameter group: a dict with its parameters under ``"params"``."""
     return isinstance(value, Mapping) and "params" in value

@@ -59,6 +59,7 @@ class LAMB(Optimizer):
     """
 
     _rule_name = "lamb"
+    _needs_whole_parameters = True
 
     def __init__(
         self,

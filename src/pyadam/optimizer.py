@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypedDict
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from . import _core, _state_dict
 from ._hyperparameters import check, check_setting, is_schedule
 from ._interrupts import all_or_nothing, until_done
-from ._param_group import ParamGroup
-from ._structure import GroupListNode, is_group_list, structure_of
+from ._param_group import ParamGroup, Part
+from ._structure import arrays_of_group, is_group_list, structure_of_groups
 
 
 class CommonOptions(TypedDict, total=False):
@@ -64,7 +64,7 @@ class _Accumulated:
 
 
 # Stands for the gradients of a step that is given none; None is a gradient that is left out.
-_ACCUMULATED = _Accumulated()
+ACCUMULATED = _Accumulated()
 
 
 class Optimizer:
@@ -127,6 +127,8 @@ class Optimizer:
 
     _rule_name: ClassVar[str]  # of the kernel's rule, where there is one whatever the options
     _counts_steps_in_torch: ClassVar[bool] = True
+    # Whether an element's update depends on others of the same parameter, so that none can be cut.
+    _needs_whole_parameters: ClassVar[bool] = False
 
     def __init__(self, params: Any, options: Mapping[str, Any], common: CommonOptions) -> None:
         known = {**options, **_OF_GROUPS, **_OF_OPTIMIZER}
@@ -158,7 +160,9 @@ class Optimizer:
         group_options: list[dict[str, Any]],
         has_groups: bool,
         own_options: Mapping[str, Any],
+        parts: Sequence[Sequence[Part]] | None = None,
     ) -> None:
+        """Bind the arrays of each group's tree; with `parts`, these say of what each array is a part."""
         self._lock = threading.RLock()
         _alive.add(self)
         self._is_advancing = False
@@ -170,15 +174,14 @@ class Optimizer:
         self._core.flush_denormals = own_options.get("flush_denormals", False)
         self.clip_norm = own_options["clip_norm"]
         self._has_groups = has_groups
-        structures = [structure_of(tree, f"[{i}]['params']" if has_groups else "") for i, tree in enumerate(trees)]
-        self._structure = GroupListNode(structures) if has_groups else structures[0]
+        self._structure, structures = structure_of_groups(trees, has_groups)
         self.param_groups: list[ParamGroup] = []
         for i, (structure, tree, options) in enumerate(zip(structures, trees, group_options, strict=True)):
-            paths = [f"params{path}" for path in structure.paths()]
-            if not paths:
-                raise ValueError(f"params{f'[{i}]' if has_groups else ''} holds no arrays")
-            arrays = list(structure.leaves(tree, "params"))
-            self.param_groups.append(ParamGroup(type(self), options, i, self._core, arrays, paths))
+            arrays, paths = arrays_of_group(structure, tree, f"params{f'[{i}]' if has_groups else ''}")
+            own_parts = None if parts is None else parts[i]
+            if own_parts is not None:
+                paths = [part.path for part in own_parts]
+            self.param_groups.append(ParamGroup(type(self), options, i, self._core, arrays, paths, own_parts))
         self._plans = tuple(group.plan for group in self.param_groups)
 
     # What a subclass says of its rule; `options` are a group's hyperparameters.
@@ -214,7 +217,7 @@ class Optimizer:
         return {}
 
     def step(
-        self, grads: Any = _ACCUMULATED, *, params: Any = None, grad_scale: float = 1.0, zero_grad: bool = False
+        self, grads: Any = ACCUMULATED, *, params: Any = None, grad_scale: float = 1.0, zero_grad: bool = False
     ) -> bool:
         """Update the parameters in place.
 
@@ -252,16 +255,20 @@ class Optimizer:
         with self._lock:
             if self._is_swapped:
                 self._refuse_while_swapped("step")
-            flat_grads = None if grads is _ACCUMULATED else self._structure.leaves(grads, "grads")
+            flat_grads = None if grads is ACCUMULATED else self._structure.leaves(grads, "grads")
             new_arrays = None if params is None else self._structure.leaves(params, "params")
             if grad_scale != 1.0:
                 grad_scale = check("grad_scale", grad_scale, "grad_scale")
-            if self.has_clip_schedule:
-                self._core.clip_norm = self._clip_norm_at(self._core.step_count)
-            for group in self.param_groups:
-                if group.has_schedules:
-                    self._advance(group)
+            self._evaluate_schedules()
             return self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
+
+    def _evaluate_schedules(self) -> None:
+        """Use the values that schedules have at the next step."""
+        if self.has_clip_schedule:
+            self._core.clip_norm = self._clip_norm_at(self._core.step_count)
+        for group in self.param_groups:
+            if group.has_schedules:
+                self._advance(group)
 
     def _advance(self, group: ParamGroup) -> None:
         """Evaluate the group's schedules, which may not take a step themselves."""

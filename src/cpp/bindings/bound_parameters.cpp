@@ -261,7 +261,7 @@ GradientView BoundParameters::checked_gradient(std::size_t index, const std::vec
   return grad;
 }
 
-void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges, bool zero_grad) {
+void BoundParameters::collect_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges) {
   tasks_.clear();
   slot_of_task_.clear();
   std::size_t elements = 0;
@@ -272,12 +272,20 @@ void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointR
     slot_of_task_.push_back(i);
     task.grad = grad.data;
     task.grad_dtype = grad.dtype;
+    task.first = elements;
+    elements += task.size;
+  }
+}
+
+void BoundParameters::make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges, bool zero_grad) {
+  collect_tasks(slots, ranges);
+  for (std::size_t t = 0; t < tasks_.size(); ++t) {
+    const std::size_t i = slot_of_task_[t];
+    Task& task = tasks_[t];
     task.zeroes_grad = zero_grad;
     task.plan = &plans_.all()[plan_of_slot_[i]];
     task.bounds = slots[i].is_bounded ? &slots[i].bounds : nullptr;
     task.random_offset += first_element;
-    task.first = elements;
-    elements += task.size;
   }
 }
 
@@ -299,7 +307,7 @@ void BoundParameters::check_zeroable(const std::vector<py::object>& given) const
   }
 }
 
-StepResult BoundParameters::run_step(const StepOptions& options) {
+StepResult BoundParameters::run_step(const StepOptions& options, bool is_last) {
   StepResult result{};
   if (elements_of(tasks_) < gil_release_elements) {
     result = take_step(tasks_, plans_.all(), options);
@@ -315,8 +323,42 @@ StepResult BoundParameters::run_step(const StepOptions& options) {
     return result;
   }
   for (const std::size_t i : slot_of_task_) ++slots_[i].step;
-  ++step_count_;
+  if (is_last) ++step_count_;
   return result;
+}
+
+void BoundParameters::check_gradients(const py::object& grads) {
+  const Busy busy(*this);
+  uses_sums_ = false;
+  collect_gradients(grads);
+  collect_tasks(slots_, ranges_);
+}
+
+py::tuple BoundParameters::grad_squares(const py::object& grads) {
+  const Busy busy(*this);
+  uses_sums_ = false;
+  collect_gradients(grads);
+  collect_tasks(slots_, ranges_);
+  memory_.reserve_grad_squares(tasks_);
+  bool is_nonfinite = false;
+  {
+    const py::gil_scoped_release release;
+    is_nonfinite = measure_gradients(tasks_);
+  }
+  const std::vector<double>& squares = memory_.grad_squares;
+  return py::make_tuple(py::array_t<double>(static_cast<py::ssize_t>(squares.size()), squares.data()), is_nonfinite);
+}
+
+bool BoundParameters::step_part(const py::object& grads, const py::tuple& plans, double grad_scale,
+                                std::optional<GradSquares> whole, bool is_last) {
+  const Busy busy(*this);
+  uses_sums_ = false;
+  collect_gradients(grads);
+  make_plans(plans);
+  const StepOptions options{grad_scale, clip_norm, skip_nonfinite, flush_denormals, whole};
+  make_tasks(slots_, ranges_, false);
+  memory_.reserve(tasks_, options);
+  return run_step(options, is_last).has_stepped;
 }
 
 void BoundParameters::accumulate(const py::object& grads) {
@@ -353,6 +395,19 @@ void BoundParameters::accumulate(const py::object& grads) {
 void BoundParameters::clear_accumulated() {
   const Busy busy(*this);
   sums_.clear();
+}
+
+py::list BoundParameters::accumulated_sums(const py::object& self) const {
+  py::list sums;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!sums_.has(i)) {
+      sums.append(py::none());
+      continue;
+    }
+    const GradientView sum = sums_.view(i);
+    sums.append(py::array(numpy_dtype(sum.dtype), {static_cast<py::ssize_t>(slots_[i].view.size)}, sum.data, self));
+  }
+  return sums;
 }
 
 void BoundParameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states) {

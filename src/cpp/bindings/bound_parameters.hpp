@@ -41,9 +41,25 @@ class BoundParameters {
   bool step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays, double grad_scale,
             bool zero_grad);
 
+  // Raises what `step` would raise for these gradients.
+  void check_gradients(const py::object& grads);
+
+  // The sums of the gradients' squares, one for each tile of each parameter whose gradient is not None, and whether an
+  // element is not finite.
+  py::tuple grad_squares(const py::object& grads);
+
+  // A part of a step, as `step`: the parameters whose gradients are not None. `whole` is what the norm of all gradients
+  // of the step is made of, where it is needed; the part that `is_last` counts the step.
+  bool step_part(const py::object& grads, const py::tuple& plans, double grad_scale, std::optional<GradSquares> whole,
+                 bool is_last);
+
   // Adds gradients to those that the next step will take the mean of.
   void accumulate(const py::object& grads);
   void clear_accumulated();
+
+  // The sums of what was accumulated, live, one after the other in the parameter's memory order; None where nothing
+  // was.
+  py::list accumulated_sums(const py::object& self) const;
   std::int64_t accumulated() const { return sums_.count(); }
 
   // Sets step counts and copies arrays in. `states[i]` maps names to arrays; what it does not name, or all if it is
@@ -96,9 +112,10 @@ class BoundParameters {
   bool takes_part(std::size_t index) const;
   void make_plans(const py::tuple& plans);
   GradientView checked_gradient(std::size_t index, const std::vector<Slot>& slots, const DisjointRanges& ranges);
+  void collect_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges);
   void make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges, bool zero_grad);
   void check_zeroable(const std::vector<py::object>& given) const;
-  StepResult run_step(const StepOptions& options);
+  StepResult run_step(const StepOptions& options, bool is_last = true);
 
   std::vector<Group> groups_;
   std::vector<Slot> slots_;

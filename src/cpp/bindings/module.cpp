@@ -3,9 +3,13 @@
 #include <pybind11/stl.h>
 
 #include <cstdlib>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "../dispatch.hpp"
+#include "../norms.hpp"
 #include "../parallel.hpp"
 #include "../thread_pool.hpp"
 #include "addressed_parameters.hpp"
@@ -70,6 +74,19 @@ void use_host_threads(std::uintptr_t parallel, std::uintptr_t thread_number) {
   // NOLINTEND(performance-no-int-to-ptr)
 }
 
+// The sum of the squares of a norm, in the order in which a step adds them.
+double sum_of_tiles(const py::array_t<double, py::array::c_style | py::array::forcecast>& tiles) {
+  std::vector<double> copy(tiles.data(), tiles.data() + tiles.size());
+  return pyadam::sum_of_tiles(copy.data(), copy.size());
+}
+
+bool step_part(pyadam::BoundParameters& parameters, const py::object& grads, const py::tuple& plans, double grad_scale,
+               const std::optional<std::pair<double, bool>>& whole, bool is_last) {
+  std::optional<pyadam::GradSquares> squares;
+  if (whole) squares = {whole->first, whole->second};
+  return parameters.step_part(grads, plans, grad_scale, squares, is_last);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
@@ -98,6 +115,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   m.def("use_host_threads", &use_host_threads, "parallel"_a, "thread_number"_a);
   m.def("get_min_share", &pyadam::get_min_share);
 
+  m.def("sum_of_tiles", &sum_of_tiles, "tiles"_a);
   m.def("kept_arrays", &pyadam::names_of_kept_arrays, "rule"_a, "dtype"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
         "path"_a);
 
@@ -148,6 +166,9 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def("set_bounds", &BoundParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
       .def("step", &BoundParameters::step, "grads"_a, "plans"_a, "new_arrays"_a = py::none(), "grad_scale"_a = 1.0,
            "zero_grad"_a = false)
+      .def("check_gradients", &BoundParameters::check_gradients, "grads"_a)
+      .def("grad_squares", &BoundParameters::grad_squares, "grads"_a)
+      .def("step_part", &step_part, "grads"_a, "plans"_a, "grad_scale"_a, "whole"_a, "is_last"_a)
       .def("accumulate", &BoundParameters::accumulate, "grads"_a)
       .def("clear_accumulated", &BoundParameters::clear_accumulated)
       .def("restore", &BoundParameters::restore, "step_count"_a, "steps"_a, "states"_a)
@@ -162,6 +183,8 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def_readonly("grad_norm", &BoundParameters::grad_norm)
       .def_readonly("has_grad_norm", &BoundParameters::has_grad_norm)
       .def_property_readonly("accumulated", &BoundParameters::accumulated)
+      .def("accumulated_sums",
+           [](const py::object& self) { return self.cast<const BoundParameters&>().accumulated_sums(self); })
       .def_property_readonly("step_count", &BoundParameters::step_count)
       .def_property_readonly("steps", &BoundParameters::steps)
       .def_property_readonly("arrays", &BoundParameters::arrays);

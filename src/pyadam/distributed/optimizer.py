@@ -1,0 +1,584 @@
+"""ZeRO stage 1 over MPI: gradients are averaged into shards, which are updated, and gathered as parameters."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from numbers import Real
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import mpi4py
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from .. import _core
+from .._hyperparameters import check
+from .._param_group import ParamGroup
+from ..adam import Adam
+from ..optimizer import ACCUMULATED
+from ._agreement import Agreement, description
+from ._collectives import Collectives, Gather, OrderedReduction, Reduction
+from ._shard import Request, Shard, request
+from ._shards import Bucket, Piece, Whole, buckets, shards
+
+# Buckets whose gradients, and whose parameters, are on their way at one time.
+_AHEAD = 2
+
+_DUPLICATE = MPI.Comm.Create_keyval()
+
+
+@dataclass
+class StepTimes:
+    """Seconds that steps took since the optimizer was made, or since they were set back to 0."""
+
+    communication: float = 0.0  # starting collectives and waiting for them, with the copies into and out of buckets
+    update: float = 0.0  # the kernel, norms included
+
+
+class ZeroRedundancyOptimizer:
+    """An optimizer whose state is cut into equal parts over the ranks of MPI: ZeRO, stage 1.
+
+    Every rank has all parameters and computes gradients of its own data. A step averages the gradients, and each rank
+    updates its shard, of which alone it keeps state. Then all ranks have the same parameters, to the last bit. Methods
+    are collective, so that every rank must call them, but for `accumulate` and `zero_grad`.
+
+    Parameters
+    ----------
+    params : ndarray, or list, tuple or dict of params, or list of group dicts
+        As for the plain optimizer, of the same shapes, dtypes and memory orders on all ranks. All ranks get the values
+        of rank 0.
+    optimizer_class : class, default pyadam.Adam
+        Any of pyadam's but `LAMB`, whose norms are of whole parameters.
+    comm : mpi4py.MPI.Comm or None, default None
+        The ranks; None is ``MPI.COMM_WORLD``. A duplicate is used, so that other messages are not mixed up with it.
+    bucket_cap_mb : float, default 25
+        Megabytes (2**20 bytes) of parameters that are sent together, > 0: the collectives of one bucket overlap the
+        update of another. Beside the state, a rank needs memory for about four buckets; with `clip_norm` or
+        `skip_nonfinite`, for the gradients of its shard also.
+    deterministic : bool, default False
+        Fix the order of summation: see Notes.
+    gradient_dtype : {None, "bfloat16"}, default None
+        Send gradients in bfloat16, rounded to nearest, half the bytes of float32. They are summed in float32, in the
+        order of ranks. None is the type of the parameter's arithmetic. Of parameters of float64, an error.
+    parameter_dtype : {None, "bfloat16"}, default None
+        Send parameters of float32 in bfloat16, which then are numbers of bfloat16 on all ranks. The owner of a shard
+        keeps a copy in float32, which steps go on from: what is written to the parameters between steps is lost.
+    **options
+        What the plain optimizer takes, with the same meaning: norms are of all averaged gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the plain optimizer; also if shapes, dtypes, options or versions differ between ranks, or for a class that
+        cannot be cut.
+    RuntimeError
+        If another rank raised: the message says which and what.
+
+    Notes
+    -----
+    With ``deterministic=True`` the gradient of a step is
+
+        ((g0 + g1) + g2 + ... ) / N
+
+    for the gradients ``gr`` of N ranks, each first converted to the parameter's arithmetic (float64, else float32), in
+    which all of it is computed. The parameters are, to the last bit, those of a plain optimizer in one process that is
+    given this mean. Otherwise the MPI library chooses the order of the sum, which may differ between numbers of ranks
+    and libraries, not between ranks. With one rank no gradient is sent or converted, and the result is the plain
+    optimizer's.
+
+    Shards are cut where they take equally many bytes of state, at the nearest border of 1,024 elements of a parameter;
+    the norm is a sum over these blocks in one order, whatever the number of ranks.
+
+    `torch.distributed.optim.ZeroRedundancyOptimizer` gives whole parameters to ranks; here they are cut, so that one
+    large array is no burden. It leaves averaging to `DistributedDataParallel`, which has `bucket_cap_mb`.
+
+    A rank that ends outside of these methods leaves the others waiting: run programs by ``python -m mpi4py``, which
+    ends all.
+
+    References
+    ----------
+    Rajbhandari, Rasley, Ruwase & He, "ZeRO: Memory optimizations toward training trillion parameter models", SC 2020,
+    arXiv:1910.02054.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyadam.distributed import ZeroRedundancyOptimizer
+    >>> w = np.ones(3)
+    >>> opt = ZeroRedundancyOptimizer(w, lr=0.1)
+    >>> opt.step(np.full(3, 2.0))
+    True
+    >>> w
+    array([0.9, 0.9, 0.9])
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        optimizer_class: Any = Adam,
+        comm: Any = None,
+        *,
+        bucket_cap_mb: float = 25.0,
+        deterministic: bool = False,
+        gradient_dtype: Any = None,
+        parameter_dtype: Any = None,
+        **options: Any,
+    ) -> None:
+        self._comm = _private(MPI.COMM_WORLD if comm is None else comm)
+        self._agreement = Agreement(self._comm)
+        #: Where the time of steps went.
+        self.times = StepTimes()
+        facts: dict[str, Any] = {}
+        with self._agreement.checked("ZeroRedundancyOptimizer()", facts):
+            facts.update(_versions())
+            facts.update(bucket_cap_mb=_megabytes(bucket_cap_mb), deterministic=bool(deterministic))
+            facts["gradient_dtype"] = _reduced("gradient_dtype", gradient_dtype)
+            facts["parameter_dtype"] = _reduced("parameter_dtype", parameter_dtype)
+            asked = request(params, optimizer_class, options)
+            # Of a rule without state: it checks arrays and gradients as a plain optimizer does.
+            self._checks = _core.BoundParameters()
+            self._checks.add_group("sgd", asked.arrays, asked.paths, [], "nearest", None, False)
+            self._wholes = asked.wholes()
+            facts.update(_facts(asked, self._wholes))
+            _check_rounding(self._wholes, facts["gradient_dtype"], facts["parameter_dtype"])
+            self._collectives = Collectives(
+                self._comm, self._wholes, deterministic, facts["gradient_dtype"], facts["parameter_dtype"]
+            )
+        self._structure = asked.structure
+        self._has_groups = asked.has_groups
+        self._arrays = asked.arrays
+        self._flat_params = [whole.flat(array) for whole, array in zip(self._wholes, self._arrays, strict=True)]
+        self._has_masters = facts["parameter_dtype"] is not None
+        with self._agreement.vital():
+            for flat in self._flat_params:
+                self._comm.Bcast(flat.view(np.uint8))
+        with self._agreement.checked("ZeroRedundancyOptimizer(), state", {}):
+            self._cut(asked, int(facts["bucket_cap_mb"] * 2**20))
+        self._is_swapped = False
+
+    def _cut(self, asked: Request, cap: int) -> None:
+        self._shards = shards(self._wholes, self._comm.size)
+        self._buckets = buckets(self._wholes, self._shards, cap)
+        before = [piece.size for shard in self._shards[: self._comm.rank] for piece in shard]
+        self._shard = Shard(asked, self._wholes, self._buckets, self._comm.rank, sum(before), self._has_masters)
+        self._core = self._shard.core
+
+    @property
+    def _plain(self) -> Any:
+        """The plain optimizer of this rank's shard."""
+        return self._shard.optimizer
+
+    def step(self, grads: Any = ACCUMULATED, *, grad_scale: float = 1.0) -> bool:
+        """Average the gradients of all ranks and update the parameters in place, on all of them.
+
+        Everything is checked on all ranks before anything is sent: a step that raises has changed nothing. What goes
+        wrong after that, such as a lost connection, ends all ranks with its message.
+
+        Parameters
+        ----------
+        grads : same structure as params, optional
+            Gradients of this rank's data, as for the plain optimizer. A None skips the parameter, and must be there on
+            all ranks; a rank whose data do not touch a parameter gives zeros. Without `grads`, the mean of what
+            `accumulate` was given on all ranks is used.
+        grad_scale : float, default 1.0
+            The loss scale, > 0, the same on all ranks: gradients are divided by it.
+
+        Returns
+        -------
+        bool
+            False if `skip_nonfinite` is set and the step was skipped, on all ranks, else True.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the plain optimizer. Also if hyperparameters, the loss scale, or which gradients are None differ between
+            ranks.
+        RuntimeError
+            If another rank raised, or within `swap_ema`.
+        """
+        facts: dict[str, Any] = {}
+        with self._agreement.checked("step", facts):
+            self._refuse_while_swapped("step")
+            count = self._checks.accumulated
+            flat_grads = self._accumulated(count) if grads is ACCUMULATED else self._given(grads, count)
+            scale = check("grad_scale", grad_scale, "grad_scale")
+            facts["the number of accumulated gradients"] = count
+            self._plain._evaluate_schedules()
+            facts.update(self._facts_of_step(flat_grads, scale))
+        with self._agreement.vital():
+            is_taken = self._step(flat_grads, scale * max(count, 1))
+        self._checks.clear_accumulated()
+        return is_taken
+
+    def _given(self, grads: Any, accumulated: int) -> list[Any]:
+        """Return the gradients, checked, each in its parameter's memory order."""
+        if accumulated > 0:
+            raise ValueError(
+                f"step() was given gradients while {accumulated} are accumulated: add these with accumulate() and call "
+                "step() without any, or forget the others with zero_grad()"
+            )
+        leaves = self._structure.leaves(grads, "grads")
+        self._checks.check_gradients(leaves)
+        return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, leaves, strict=True)]
+
+    def _accumulated(self, count: int) -> list[Any]:
+        if count == 0:
+            raise ValueError(
+                "step() without gradients takes the mean of those given to accumulate(), and there are none"
+            )
+        return self._checks.accumulated_sums()
+
+    def accumulate(self, grads: Any) -> None:
+        """Add gradients to those of which the next `step()`, called without gradients, takes the mean.
+
+        As `Optimizer.accumulate`. Nothing is sent until then, and this is not collective; but all ranks must have
+        called it equally often, for the same parameters. A rank's sums go in the place of its gradients, and their mean
+        over the ranks is divided by the number of calls. They take the memory of all gradients.
+
+        Parameters
+        ----------
+        grads : same structure as params
+            As for `step`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for the plain optimizer.
+        RuntimeError
+            Within `swap_ema`.
+        """
+        self._refuse_while_swapped("accumulate")
+        self._checks.accumulate(self._structure.leaves(grads, "grads"))
+
+    def zero_grad(self) -> None:
+        """Forget the gradients given to `accumulate` since the last step; not collective."""
+        self._checks.clear_accumulated()
+
+    @property
+    def accumulated(self) -> int:
+        """Number of times that `accumulate` was called since the last step."""
+        return self._checks.accumulated
+
+    def _facts_of_step(self, flat_grads: Sequence[Any], scale: float) -> dict[str, Any]:
+        facts: dict[str, Any] = {
+            "the number of steps": self.step_count,
+            "grad_scale": scale,
+            "clip_norm": self._core.clip_norm,
+            "skip_nonfinite": self.skip_nonfinite,
+            "seed": self._core.seed,
+        }
+        for i, group in enumerate(self.param_groups):
+            values = group.last_values()
+            facts[f"param_groups[{i}]"] = {key: values[key] for key in values if key != "bounds"}
+        missing = [whole.path for whole, grad in zip(self._wholes, flat_grads, strict=True) if grad is None]
+        facts["what has None as gradient"] = missing
+        return facts
+
+    def _step(self, flat_grads: Sequence[Any], scale: float) -> bool:
+        # The same on all ranks, as which gradients are None is.
+        taken = [bucket for bucket in self._buckets if any(flat_grads[i] is not None for i in bucket.parameters)]
+        means: Iterable[_Mean] = self._means(taken, flat_grads)
+        whole = None
+        if self.clip_norm is not None or self.skip_nonfinite:
+            means = list(means)
+            whole = self._grad_squares(means, flat_grads)
+            if self.skip_nonfinite and whole[1]:
+                for mean in means:
+                    self._give_back(mean)
+                return self._update([], scale, whole, True)
+        gathers: deque[Gather] = deque()
+        for mean in means:
+            self._update(mean.grads, scale, whole, False)
+            self._give_back(mean)
+            with self._timed("communication"):
+                sources = self._shard.sources(mean.bucket, self._comm.rank)
+                self._gather(mean.bucket, sources, gathers)
+        empty = [(piece, grad) for piece, grad in self._shard.empty_pieces() if flat_grads[piece.parameter] is not None]
+        self._update(empty, scale, whole, True)
+        with self._timed("communication"):
+            _finish(gathers)
+        return True
+
+    def _means(self, taken: Sequence[Bucket], flat_grads: Sequence[Any]) -> Iterator[_Mean]:
+        """Average bucket after bucket, while the next ones are on their way."""
+        chunks = [(bucket, bucket.chunks[self._comm.rank]) for bucket in taken]
+        if self._comm.size == 1:
+            for bucket, chunk in chunks:
+                grads = [(piece, flat_grads[piece.parameter]) for piece in chunk.pieces]
+                yield _Mean(bucket, [(p, grad[p.slice]) for p, grad in grads if grad is not None], None)
+            return
+        begun: deque[Reduction | OrderedReduction] = deque()
+        next_ones = iter(taken)
+        for bucket, chunk in chunks:
+            with self._timed("communication"):
+                for following in islice(next_ones, _AHEAD - len(begun)):
+                    begun.append(self._collectives.reduce(following, flat_grads))
+                buffer = begun.popleft().finish()
+            grads = [(piece, buffer[place]) for piece, place in chunk.placed()]
+            yield _Mean(bucket, [(p, grad) for p, grad in grads if flat_grads[p.parameter] is not None], buffer)
+
+    def _give_back(self, mean: _Mean) -> None:
+        if mean.buffer is not None:
+            self._collectives.buffers.give(mean.buffer)
+
+    def _update(self, grads: Iterable[Any], scale: float, whole: tuple[float, bool] | None, is_last: bool) -> bool:
+        with self._timed("update"):
+            return self._core.step_part(self._shard.by_slot(grads), self._plain._plans, scale, whole, is_last)
+
+    def _grad_squares(self, means: Sequence[_Mean], flat_grads: Sequence[Any]) -> tuple[float, bool]:
+        """Return the sum of the squares of all gradients, and whether one is not finite: what one machine would find.
+
+        Ranks exchange the sums of tiles, which each adds up in the one order.
+        """
+        with self._timed("update"):
+            grads = chain.from_iterable(mean.grads for mean in means)
+            squares, is_nonfinite = self._core.grad_squares(self._shard.by_slot(grads))
+        if self._comm.size == 1:
+            return _core.sum_of_tiles(squares), is_nonfinite
+        with self._timed("communication"):
+            counts = [
+                1 + sum(-(-p.size // _core.TILE) for p in shard if flat_grads[p.parameter] is not None)
+                for shard in self._shards
+            ]
+            received = np.empty(sum(counts))
+            self._comm.Allgatherv(np.append(squares, float(is_nonfinite)), [received, counts])
+            flags = np.cumsum(counts) - 1
+            return _core.sum_of_tiles(np.delete(received, flags)), bool(received[flags].any())
+
+    def _gather(self, bucket: Bucket, sources: Sequence[NDArray[Any]], gathers: deque[Gather]) -> None:
+        """Begin to gather a bucket, and finish an earlier one if there are enough on their way."""
+        if self._comm.size == 1 and not self._has_masters:
+            return
+        gathers.append(self._collectives.gather(bucket, sources, self._flat_params))
+        if len(gathers) > _AHEAD:
+            gathers.popleft().finish()
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        begin = perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self.times, what, getattr(self.times, what) + perf_counter() - begin)
+
+    @property
+    def params(self) -> Any:
+        """The parameters in the structure they were given in; with groups, a list with an entry per group."""
+        return self._structure.unflatten(iter(self._arrays))
+
+    @property
+    def param_groups(self) -> list[ParamGroup]:
+        """The groups, whose hyperparameters are to be set on all ranks; ``"params"`` are this rank's pieces."""
+        groups: list[ParamGroup] = self._plain.param_groups
+        return groups
+
+    @property
+    def clip_norm(self) -> Any:
+        """Greatest norm of all averaged gradients together, a function of the step, or None."""
+        return self._plain.clip_norm
+
+    @clip_norm.setter
+    def clip_norm(self, value: Any) -> None:
+        self._plain.clip_norm = value
+
+    @property
+    def skip_nonfinite(self) -> bool:
+        """Whether a step is skipped, on all ranks, if an averaged gradient is infinite or NaN."""
+        return bool(self._plain.skip_nonfinite)
+
+    @skip_nonfinite.setter
+    def skip_nonfinite(self, value: bool) -> None:
+        self._plain.skip_nonfinite = value
+
+    @property
+    def step_count(self) -> int:
+        """Number of steps taken; schedules are functions of it."""
+        return self._core.step_count
+
+    @property
+    def skipped(self) -> int:
+        """Number of steps that were skipped for a gradient that was not finite."""
+        return self._core.skipped
+
+    @property
+    def grad_norm(self) -> float | None:
+        """L2 norm of all averaged gradients of the last step, as `Optimizer.grad_norm`: the same on all ranks."""
+        norm: float | None = self._plain.grad_norm
+        return norm
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes that this rank keeps beside the parameters: about 1/N of what one process would."""
+        return self._shard.state_bytes
+
+    @contextmanager
+    def swap_ema(self) -> Iterator[Any]:
+        """Put the averages in the place of the parameters, on all ranks, for as long as the `with` block lasts.
+
+        As `Optimizer.swap_ema`; with ``parameter_dtype="bfloat16"`` the averages are rounded to it, too.
+
+        Yields
+        ------
+        same structure as params
+            The parameters, which hold their averages. They are set back to the last bit at the end.
+
+        Raises
+        ------
+        ValueError
+            If no group has an `ema_decay`.
+        """
+        with self._agreement.checked("swap_ema", {}):
+            self._refuse_while_swapped("swap_ema")
+            self._plain._averages()
+            kept = [flat.copy() for flat in self._flat_params]
+        self._is_swapped = True
+        try:
+            with self._agreement.vital():
+                self._gather_all(self._shard.averages)
+            yield self.params
+        finally:
+            for flat, values in zip(self._flat_params, kept, strict=True):
+                flat[...] = values
+            self._is_swapped = False
+
+    def _gather_all(self, sources_of: Callable[[Bucket, int], list[NDArray[Any]]]) -> None:
+        """Put what each rank has of its shard into the parameters of all."""
+        gathers: deque[Gather] = deque()
+        for bucket in self._buckets:
+            sources = sources_of(bucket, self._comm.rank)
+            for piece, source in zip(bucket.chunks[self._comm.rank].pieces, sources, strict=True):
+                self._flat_params[piece.parameter][piece.slice] = source
+            self._gather(bucket, sources, gathers)
+        _finish(gathers)
+
+    def _refuse_while_swapped(self, what: str) -> None:
+        if self._is_swapped:
+            raise RuntimeError(f"{what}: the parameters hold their averages, inside swap_ema()")
+
+    def consolidate(self) -> dict[str, Any] | None:
+        """Return on rank 0 the state of the whole, as `state_dict` of the plain optimizer has it; None on others.
+
+        The plain optimizer's `load_state_dict` takes it. Rank 0 needs the memory for all of the state.
+        """
+        from . import _checkpoint
+
+        return _checkpoint.consolidate(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters, state and hyperparameters to a directory that all ranks see.
+
+        Each rank writes a file with its shard; rank 0 then writes the manifest, which names them. Until the manifest is
+        there, the directory holds what was saved before, whatever happens; after that, files of older savings go.
+
+        Parameters
+        ----------
+        path : path-like
+            The directory, made if it is not there; the same on all ranks.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be written, or if rank 0 does not see the files of others: the directory is not shared.
+        RuntimeError
+            If another rank raised, or within `swap_ema`.
+        """
+        from . import _checkpoint
+
+        _checkpoint.save(self, path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Read what `save` wrote, on this or another number of ranks, into the parameters and the state.
+
+        As `Optimizer.load`: all is checked first, checksums too, and a hyperparameter that is a schedule here stays
+        one. Each rank reads what it needs of the shards.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no whole checkpoint, or it does not fit. It is a ValueError.
+        OSError
+            If a file cannot be read.
+        RuntimeError
+            If another rank raised, or within `swap_ema`.
+        """
+        from . import _checkpoint
+
+        _checkpoint.load(self, path)
+
+    def __repr__(self) -> str:
+        return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, shard of {self._plain!r})"
+
+
+class _Mean(NamedTuple):
+    """A rank's averaged gradients of a bucket, by piece, and the buffer that they lie in, if any."""
+
+    bucket: Bucket
+    grads: list[tuple[Piece, NDArray[Any]]]
+    buffer: NDArray[Any] | None
+
+
+def _finish(gathers: deque[Gather]) -> None:
+    while gathers:
+        gathers.popleft().finish()
+
+
+def _private(comm: Any) -> Any:
+    """Return the duplicate of a communicator that all optimizers on it share."""
+    if not isinstance(comm, MPI.Intracomm):
+        raise TypeError(f"comm must be an intracommunicator of mpi4py or None, found {type(comm).__name__}")
+    duplicate = comm.Get_attr(_DUPLICATE)
+    if duplicate is None:
+        duplicate = comm.Dup()
+        comm.Set_attr(_DUPLICATE, duplicate)
+    return duplicate
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "the version of pyadam": _core.__version__,
+        "the version of NumPy": np.__version__,
+        "the version of mpi4py": mpi4py.__version__,
+        "the MPI library": MPI.Get_library_version(),
+    }
+
+
+def _megabytes(value: Any) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
+        raise ValueError(f"bucket_cap_mb must be a finite number > 0, found {value!r}")
+    return float(value)
+
+
+def _reduced(name: str, value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and value == "bfloat16"):
+        raise ValueError(f"{name} must be None or 'bfloat16', found {value!r}")
+    return value
+
+
+def _facts(asked: Request, wholes: Sequence[Whole]) -> dict[str, Any]:
+    facts = {whole.path: (whole.shape, whole.dtype.name, f"{whole.order} order") for whole in wholes}
+    groups = {f"param_groups[{i}]": description(group) for i, group in enumerate(asked.group_options)}
+    own = {key: description(value) for key, value in asked.own_options.items() if key != "state_dir"}
+    for group in groups.values():
+        group.pop("state_dir", None)
+    return {
+        "optimizer_class": f"{asked.cls.__module__}.{asked.cls.__qualname__}",
+        "the number of parameters": len(wholes),
+        **facts,
+        **groups,
+        **own,
+    }
+
+
+def _check_rounding(wholes: Sequence[Whole], gradient_dtype: str | None, parameter_dtype: str | None) -> None:
+    for whole in wholes:
+        if gradient_dtype is not None and whole.dtype == np.float64:
+            raise ValueError(f"gradient_dtype must be None, found 'bfloat16': {whole.path} is of float64")
+        if parameter_dtype is not None and whole.dtype.name not in ("float32", "bfloat16"):
+            raise ValueError(f"parameter_dtype must be None, found 'bfloat16': {whole.path} is of {whole.dtype}")
