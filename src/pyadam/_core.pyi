@@ -13,6 +13,7 @@ TILE: int
 RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # name: (state names, scalar names)
 GRADIENT_DTYPES: dict[str, int]  # name: the number that GivenGradients takes
 
+def place_of(index: int, bytes: int, used: int) -> int: ...
 def kept_arrays(
     rule: str, dtype: str, master: str | None, state_dtype: str | None, has_ema: bool, path: str
 ) -> list[tuple[str, str]]: ...

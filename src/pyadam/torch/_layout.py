@@ -8,8 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import _core
+
 DTYPE_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 DTYPES = {"int16": torch.int16, **{name: dtype for dtype, name in DTYPE_NAMES.items()}}
+
+_PAGE = 4096  # bytes, which `_core.place_of` leaves free at most
 
 # Types of tensors that a process has as a whole.
 WHOLE = (Tensor, torch.nn.Parameter)
@@ -75,6 +79,20 @@ def read_in_place(g: Tensor, p: Tensor, name: str) -> Tensor:
     if has_values and is_same_layout(p.shape, p.stride(), g.stride()):
         return g
     return torch.empty_like(p, dtype=g.dtype, memory_format=torch.preserve_format).copy_(g)
+
+
+def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
+    """Return a tensor without values that lies as `p` does, for the state number `index`.
+
+    PyTorch begins all large tensors at one place of a page; these begin where those of NumPy's classes do.
+    """
+    size = p.numel() * dtype.itemsize
+    if type(p) not in WHOLE or _core.place_of(index, size, 0) == 0:
+        return torch.empty_like(p, dtype=dtype, memory_format=torch.preserve_format)
+    memory = torch.empty(p.numel() + _PAGE // dtype.itemsize, dtype=dtype)
+    begin = _core.place_of(index, size, memory.data_ptr()) - memory.data_ptr()
+    storage = memory.untyped_storage()
+    return torch.empty(0, dtype=dtype).set_(storage, begin // dtype.itemsize, p.shape, p.stride())
 
 
 def copy_like(p: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:

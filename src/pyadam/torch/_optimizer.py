@@ -16,7 +16,7 @@ from .._hyperparameters import check as check_hyperparameter
 from . import _state
 from ._bound import Bound, Member
 from ._elsewhere import Elsewhere
-from ._layout import check_parameter, copy_like, is_distributed, local, read_in_place
+from ._layout import check_parameter, is_distributed, local, read_in_place, state_like
 from ._options import OF_GROUPS, OF_OPTIMIZER, GroupOptions, refuse_how
 from ._watch import are_plain
 
@@ -382,7 +382,7 @@ class Optimizer(torch.optim.Optimizer):
         copied = {}
         for key, value in state.items():
             if key in kept and value is not None:
-                copied[key] = copy_like(p, value, kept[key])
+                copied[key] = state_like(p, kept[key], list(kept).index(key)).copy_(value)
             elif key == "step" or key in options.derived_state(1):
                 copied[key] = _state.loaded_count(value)
             elif value is not None:

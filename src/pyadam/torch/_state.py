@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._layout import copy_like, is_same_layout, local
+from ._layout import is_same_layout, local, state_like
 from ._options import GroupOptions
 
 # What only pyadam keeps, and what PyTorch makes when it first needs it: begins anew where it is missing.
@@ -25,23 +25,21 @@ def new_numbers(values: Sequence[float]) -> list[Tensor]:
     return list(torch.tensor(values, dtype=count_dtype(), device="cpu").unbind())
 
 
-def _initial(key: str, p: Tensor, dtype: torch.dtype, options: GroupOptions) -> Tensor:
+def _initial(key: str, p: Tensor, tensor: Tensor, options: GroupOptions) -> Tensor:
+    """Fill a tensor with what it holds before the first step."""
     if key in ("master", "ema"):
-        return copy_like(p, p, dtype)
-    value = 0.0 if key == "low_bits" else options.initial_state
-    if value == 0.0:
-        return torch.zeros_like(p, dtype=dtype, memory_format=torch.preserve_format)
-    return torch.full_like(p, value, dtype=dtype, memory_format=torch.preserve_format)
+        return tensor.copy_(p)
+    return tensor.fill_(0.0 if key == "low_bits" else options.initial_state)
 
 
 def fill(state: dict[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions) -> None:
     """Add to a parameter's state the tensors that it lacks, and lay out as the parameter is what is not."""
-    for key, dtype in kept.items():
+    for index, (key, dtype) in enumerate(kept.items()):
         value = state.get(key)
         if value is None:
-            state[key] = _initial(key, p, dtype, options)
+            state[key] = _initial(key, p, state_like(p, dtype, index), options)
         elif value.dtype != dtype or not is_same_layout(p.shape, local(p).stride(), local(value).stride()):
-            state[key] = copy_like(p, value, dtype)
+            state[key] = state_like(p, dtype, index).copy_(value)
 
 
 def check(
