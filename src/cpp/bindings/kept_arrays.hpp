@@ -39,8 +39,8 @@ std::vector<KeptArray> kept_arrays(DType param, const Keeping& keeping, Storage 
 // The parts of a task that stay the same. Kept arrays come in the order of kept_arrays(), the rule's `states` first.
 Task task_of(const ParameterView& view, const std::vector<KeptArray>& kept, std::size_t states, Storage storage);
 
-// Where the array number `index` of a parameter, of `bytes`, begins in memory of which the first `used` bytes are taken:
-// less than a page behind them.
+// Where the array number `index` of a parameter, of `bytes`, begins in memory of which the first `used` bytes are
+// taken: less than a page behind them.
 std::size_t place_of(std::size_t index, std::size_t bytes, std::size_t used);
 
 // Writes what the array holds before the first step. Zeros are written only if `also_zeros`: memory that is zero

@@ -1,8 +1,9 @@
 // Adam: Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 // AMSGrad: Reddi, Kale & Kumar, "On the Convergence of Adam and Beyond", ICLR 2018.
 //
-// The same operations in the same order stand in src/pyadam/reference/rules.py. Which form of epsilon is meant is decided by
-// the scalars alone: the paper's epsilon divides sqrt(v) by sqrt(1 - beta2^t), epsilon-hat moves that root into `lr`.
+// The same operations in the same order stand in src/pyadam/reference/rules.py. Which form of epsilon is meant is
+// decided by the scalars alone: the paper's epsilon divides sqrt(v) by sqrt(1 - beta2^t), epsilon-hat moves that root
+// into `lr`.
 #pragma once
 
 #include <cmath>
