@@ -134,7 +134,7 @@ def representable(bounds: Bounds, dtype: Any) -> Bounds:
             rounded = exact.astype(dtype)
             is_outside = rounded.astype(np.float64) < exact if towards > 0 else rounded.astype(np.float64) > exact
             moved = np.nextafter(rounded, np.asarray(towards, dtype))
-        return np.where(is_outside, moved, rounded).astype(np.float32)
+            return np.where(is_outside, moved, rounded).astype(np.float32)
 
     low, high = inwards(bounds[0], math.inf), inwards(bounds[1], -math.inf)
     if np.any(low > high):
