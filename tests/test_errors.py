@@ -308,7 +308,10 @@ NOT_BOUNDS = [
     *((value, TypeError, "(lo, hi)") for value in (1.0, (1.0,), (0.0, 1.0, 2.0), "ab", max)),
     *(((value, 1.0), TypeError, "number") for value in (True, "0", 1j, [0.0], np.array(["0"]))),
     *((value, ValueError, "NaN") for value in ((NAN, 1.0), (0.0, NAN), (None, np.full(4, NAN)))),
-    *((value, ValueError, "lo <= hi") for value in ((1.0, 0.0), (np.ones(4), 0.5))),
+    *(
+        (value, ValueError, "lo <= hi")
+        for value in ((1.0, 0.0), (np.ones(4), 0.5), (np.full(4, INF, np.float16), 1e300))
+    ),
 ]
 NOT_NUMBERS_OR_NONE = [row for row in NOT_NUMBERS if row[0] is not None]
 NOT_DECAYS = [(value, ValueError, "[0, 1)") for value in (-1e-9, 1.0, NAN, INF)]

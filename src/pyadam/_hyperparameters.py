@@ -117,7 +117,9 @@ def _bounds(name: str, value: Any) -> Bounds | None:
     low, high = _bound(f"{name}[0]", value[0], -math.inf), _bound(f"{name}[1]", value[1], math.inf)
     if isinstance(low, np.ndarray) and isinstance(high, np.ndarray) and low.shape != high.shape:
         raise ValueError(f"{name} must be of one shape, found {low.shape} and {high.shape}")
-    if np.any(low > high):
+    with np.errstate(over="ignore"):  # where one is a long double beyond the range
+        is_empty = np.any(np.asarray(low, np.float64) > np.asarray(high, np.float64))  # float16 would make 1e5 infinite
+    if is_empty:
         raise ValueError(f"{name} must have lo <= hi, found {value!r}")
     return low, high
 
@@ -134,7 +136,7 @@ def representable(bounds: Bounds, dtype: Any) -> Bounds:
             rounded = exact.astype(dtype)
             is_outside = rounded.astype(np.float64) < exact if towards > 0 else rounded.astype(np.float64) > exact
             moved = np.nextafter(rounded, np.asarray(towards, dtype))
-            return np.where(is_outside, moved, rounded).astype(np.float32)
+        return np.where(is_outside, moved, rounded).astype(np.float32)
 
     low, high = inwards(bounds[0], math.inf), inwards(bounds[1], -math.inf)
     if np.any(low > high):
