@@ -1,35 +1,24 @@
 #include "addressed_parameters.hpp"
 
-#include <array>
 #include <stdexcept>
 
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
+#include "dtype_names.hpp"
 #include "turn.hpp"
 
 namespace pyadam {
 namespace {
 
-struct NamedDType {
-  const char* name;
-  DType dtype;
-};
-
-constexpr std::array<NamedDType, 5> dtypes{{{"float32", DType::float32},
-                                            {"float64", DType::float64},
-                                            {"float16", DType::float16},
-                                            {"bfloat16", DType::bfloat16},
-                                            {"int16", DType::int16}}};
-
 DType dtype_named(const std::string& name) {
-  for (const NamedDType& known : dtypes) {
+  for (const NamedDType& known : named_dtypes) {
     if (name == known.name) return known.dtype;
   }
   throw std::invalid_argument("unknown dtype '" + name + "'");
 }
 
 const char* name_of(DType dtype) {
-  for (const NamedDType& known : dtypes) {
+  for (const NamedDType& known : named_dtypes) {
     if (dtype == known.dtype) return known.name;
   }
   return nullptr;

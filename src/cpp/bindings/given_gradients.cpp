@@ -1,21 +1,12 @@
 #include "given_gradients.hpp"
 
-#include <array>
 #include <stdexcept>
 #include <string>
 
+#include "dtype_names.hpp"
+
 namespace pyadam {
 namespace {
-
-struct NamedDType {
-  const char* name;
-  DType dtype;
-};
-
-constexpr std::array<NamedDType, 4> dtypes_of_gradients{{{"float32", DType::float32},
-                                                         {"float64", DType::float64},
-                                                         {"float16", DType::float16},
-                                                         {"bfloat16", DType::bfloat16}}};
 
 std::size_t number_in(const py::list& values, std::size_t index) {
   const std::size_t number = PyLong_AsSize_t(PyList_GET_ITEM(values.ptr(), static_cast<Py_ssize_t>(index)));
@@ -27,7 +18,7 @@ std::size_t number_in(const py::list& values, std::size_t index) {
 
 py::dict gradient_dtypes() {
   py::dict numbers;
-  for (std::size_t i = 0; i < dtypes_of_gradients.size(); ++i) numbers[dtypes_of_gradients[i].name] = i;
+  for (std::size_t i = 0; i < gradient_dtype_count; ++i) numbers[named_dtypes[i].name] = i;
   return numbers;
 }
 
@@ -36,12 +27,12 @@ GivenGradients::GivenGradients(const py::list& addresses, const py::list& dtypes
   for (std::size_t i = 0; i < parameters_; ++i) {
     if (PyList_GET_ITEM(addresses.ptr(), static_cast<Py_ssize_t>(i)) == Py_None) continue;
     const std::size_t dtype = number_in(dtypes, i);
-    if (dtype >= dtypes_of_gradients.size()) {
+    if (dtype >= gradient_dtype_count) {
       throw std::invalid_argument("no gradient has the dtype " + std::to_string(dtype));
     }
     // NOLINTNEXTLINE(performance-no-int-to-ptr): Python knows addresses as integers
     const auto* data = reinterpret_cast<const void*>(number_in(addresses, i));
-    gradients_.push_back({i, data, dtypes_of_gradients[dtype].dtype});
+    gradients_.push_back({i, data, named_dtypes[dtype].dtype});
   }
 }
 

@@ -54,7 +54,7 @@ class Collectives:
 
     def gradient_dtype(self, bucket: Bucket) -> Any:
         """Return the dtype in which gradients are sent."""
-        return self._bfloat16 if self._rounds_gradients else _mean_dtype(bucket)
+        return self._bfloat16 if self._rounds_gradients else bucket.compute_dtype
 
     def parameter_dtype(self, bucket: Bucket) -> Any:
         """Return the dtype in which parameters are sent."""
@@ -84,17 +84,13 @@ class Collectives:
         return buffer
 
 
-def _mean_dtype(bucket: Bucket) -> Any:
-    return np.float64 if bucket.dtype == np.float64 else np.float32
-
-
 class Reduction:
     """The gradients of a bucket, summed by the MPI library in an order of its own."""
 
     def __init__(self, owner: Collectives, bucket: Bucket, flat_grads: Sequence[NDArray[Any] | None]) -> None:
         self._owner, self._bucket = owner, bucket
         self._sent = owner.packed(bucket, flat_grads)
-        self._mean = owner.buffers.take(bucket.counts[owner.comm.rank], _mean_dtype(bucket))
+        self._mean = owner.buffers.take(bucket.counts[owner.comm.rank], bucket.compute_dtype)
         self.request = owner.comm.Ireduce_scatter(self._sent, self._mean, bucket.counts)
 
     def finish(self) -> NDArray[Any]:
@@ -135,7 +131,7 @@ class OrderedReduction:
         if self._buffer is not None:
             buffers.give(self._buffer)
         parts = self._received.reshape(-1, self._count) if self._count else self._received.reshape(0, 0)
-        mean = buffers.take(self._count, _mean_dtype(self._bucket))
+        mean = buffers.take(self._count, self._bucket.compute_dtype)
         mean[...] = parts[0] if self._count else 0
         for part in parts[1:]:
             mean += part.astype(mean.dtype, copy=False)

@@ -39,11 +39,6 @@ class Whole(NamedTuple):
         """Undo `flat`."""
         return flat.reshape(self.shape, order=self.order)
 
-    @property
-    def compute_dtype(self) -> np.dtype[Any]:
-        """The dtype of the parameter's arithmetic, in which its gradients are averaged."""
-        return np.dtype(np.float64 if self.dtype == np.float64 else np.float32)
-
 
 class Piece(NamedTuple):
     """The elements [begin, end) of a parameter, in its memory order."""
@@ -85,6 +80,11 @@ class Bucket(NamedTuple):
     counts: tuple[int, ...]
     places: tuple[int, ...]  # of the chunks in the bucket
     size: int
+
+    @property
+    def compute_dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters' arithmetic, in which gradients are averaged."""
+        return np.dtype(np.float64 if self.dtype == np.float64 else np.float32)
 
     @property
     def parameters(self) -> set[int]:
