@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import _thread
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 
 def all_or_nothing(work: Callable[[], None]) -> None:
@@ -46,12 +46,27 @@ def all_or_nothing(work: Callable[[], None]) -> None:
         raise results[0]
 
 
-def until_done(work: Callable[[], None]) -> None:
-    """Do `work`, which may be begun again, to its end, also when an impatient user presses Ctrl-C again."""
+@contextmanager
+def restoring(restore: Callable[[], None]) -> Iterator[None]:
+    """Call `restore` when the block is left, to its end, also when an impatient user presses Ctrl-C again.
+
+    It is begun again then, which must do no harm.
+    """
+    try:
+        yield
+    finally:
+        try:
+            _until_done(restore)
+        except KeyboardInterrupt:  # which may have come before the first line of it
+            _until_done(restore)
+            raise
+
+
+def _until_done(work: Callable[[], None]) -> None:
     try:
         work()
     except Exception:
         raise
     except BaseException:
-        until_done(work)
+        _until_done(work)
         raise

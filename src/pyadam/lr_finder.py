@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._extras import require
-from ._interrupts import until_done
+from ._interrupts import restoring
 from ._param_group import ParamGroup
 from .optimizer import Optimizer
 from .schedules._checks import count_from, flag, one_of, positive
@@ -228,7 +228,7 @@ def range_test(
             array[...] = values
 
     losses, smoothed, average, stopped = [], [], 0.0, ""
-    try:
+    with restoring(restore):
         for step, batch in zip(_steps(num_steps, progress), _cycled(batches, num_steps), strict=False):
             with np.errstate(over="ignore", invalid="ignore"):  # to diverge is what the test is for
                 loss, grads = loss_and_grads(params, batch)
@@ -248,12 +248,6 @@ def range_test(
             for group, ratio in zip(trial.param_groups, ratios, strict=True):
                 group["lr"] = sweep(step) * ratio
             trial.step(grads, params=params)
-    finally:
-        try:
-            until_done(restore)
-        except KeyboardInterrupt:  # which came before the first line of it
-            until_done(restore)
-            raise
     lrs = np.array([sweep(step) for step in range(len(losses))])
     return RangeTest(lrs, np.array(losses), np.array(smoothed), stopped, num_steps)
 

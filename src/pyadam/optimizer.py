@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import _core, _state_dict
 from ._hyperparameters import check, check_setting, is_schedule
-from ._interrupts import all_or_nothing, until_done
+from ._interrupts import all_or_nothing, restoring
 from ._param_group import ParamGroup, Part
 from ._structure import arrays_of_group, is_group_list, structure_of_groups
 
@@ -39,7 +39,7 @@ class CommonOptions(TypedDict, total=False):
 
 
 # Defaults of what every group has, and of what the optimizer has as a whole.
-_OF_GROUPS: CommonOptions = {
+OF_GROUPS: CommonOptions = {
     "maximize": False,
     "l1": 0.0,
     "bounds": None,
@@ -49,7 +49,7 @@ _OF_GROUPS: CommonOptions = {
     "master": None,
     "state_dtype": None,
 }
-_OF_OPTIMIZER: CommonOptions = {
+OF_OPTIMIZER: CommonOptions = {
     "clip_norm": None,
     "skip_nonfinite": False,
     "flush_denormals": False,
@@ -95,8 +95,9 @@ class Optimizer:
         Skip the whole step if any element of any gradient is infinite or NaN: `step` changes nothing and returns False.
     flush_denormals : bool, default False
         Count numbers below the least normal one as zero, in all threads and for the step alone. Where gradients stay
-        zero for hundreds of steps, moments decay to such numbers and stay there, and a step is 10 to 60 times slower.
-        This leaves the arithmetic of `pyadam.reference`; the bits are the same on all x86 instruction sets.
+        zero for hundreds of steps, moments decay to such numbers and stay there, and steps are slower, on some
+        processors by more than ten times. This leaves the arithmetic of `pyadam.reference`; the bits are the same on
+        all x86 instruction sets.
     ema_decay : float, function or None, default None
         Decay, in [0, 1), of an exponential moving average of the parameters, kept by the same pass: see `ema`.
         Whether there is one is fixed at construction.
@@ -131,10 +132,10 @@ class Optimizer:
     _needs_whole_parameters: ClassVar[bool] = False
 
     def __init__(self, params: Any, options: Mapping[str, Any], common: CommonOptions) -> None:
-        known = {**options, **_OF_GROUPS, **_OF_OPTIMIZER}
+        known = {**options, **OF_GROUPS, **OF_OPTIMIZER}
         given = self._merged(known, common, type(self).__name__)
         given = {key: check_setting(key, value, key) for key, value in given.items()}
-        own_options = {key: given.pop(key) for key in _OF_OPTIMIZER}
+        own_options = {key: given.pop(key) for key in OF_OPTIMIZER}
         defaults = given
         params = _materialised(params)
         has_groups = is_group_list(params)
@@ -148,7 +149,7 @@ class Optimizer:
     @staticmethod
     def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
         for key in own:
-            if key in _OF_OPTIMIZER and key not in defaults:
+            if key in OF_OPTIMIZER and key not in defaults:
                 raise TypeError(f"{name}: {key} is of the whole optimizer, not of a group")
             if key not in defaults:
                 raise TypeError(f"{name} has no option {key!r}; it has {', '.join(defaults)}")
@@ -427,27 +428,21 @@ class Optimizer:
         params, kept = self._core.arrays, list[NDArray[Any]]()
 
         def swap_back() -> None:
-            for p, values in zip(params, kept, strict=True):
-                p[...] = values
-            self._is_swapped = False
+            if kept:
+                for p, values in zip(params, kept, strict=True):
+                    p[...] = values
+                self._is_swapped = False
 
-        try:
+        with restoring(swap_back):
             with self._lock:
                 self._refuse_while_swapped("swap_ema")
                 averages = self._averages()
-                kept = [p.copy(order="K") for p in params]
+                kept.extend([p.copy(order="K") for p in params])
                 self._is_swapped = True
                 for p, average in zip(params, averages, strict=True):
                     if average is not None:
                         p[...] = average
             yield self.params
-        finally:
-            if kept:
-                try:
-                    until_done(swap_back)
-                except KeyboardInterrupt:  # which came before the first line of it
-                    until_done(swap_back)
-                    raise
 
     def _refuse_while_swapped(self, what: str) -> None:
         if self._is_swapped:
@@ -612,7 +607,7 @@ class Optimizer:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._bind(state["trees"], state["options"], state["has_groups"], state.get("own_options", _OF_OPTIMIZER))
+        self._bind(state["trees"], state["options"], state["has_groups"], state.get("own_options", OF_OPTIMIZER))
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:

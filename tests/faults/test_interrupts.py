@@ -18,7 +18,7 @@ import pytest
 from refusals import snapshot
 
 import pyadam
-from pyadam._interrupts import all_or_nothing, until_done
+from pyadam._interrupts import all_or_nothing, restoring
 
 InterruptAfter = Callable[[float], AbstractContextManager[None]]
 
@@ -185,6 +185,6 @@ def test_what_must_be_done_is_begun_again() -> None:
         for array in arrays:
             array[...] = 1.0
 
-    with pytest.raises(KeyboardInterrupt):
-        until_done(work)
+    with pytest.raises(KeyboardInterrupt), restoring(work):
+        pass
     np.testing.assert_array_equal(arrays, np.ones((3, 3)))

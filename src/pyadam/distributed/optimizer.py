@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._hyperparameters import check
+from .._interrupts import restoring
 from .._param_group import ParamGroup
 from ..adam import Adam
 from ..optimizer import ACCUMULATED
@@ -438,15 +439,17 @@ class ZeroRedundancyOptimizer:
             self._refuse_while_swapped("swap_ema")
             self._plain._averages()
             kept = [flat.copy() for flat in self._flat_params]
-        self._is_swapped = True
-        try:
-            with self._agreement.vital():
-                self._gather_all(self._shard.averages)
-            yield self.params
-        finally:
+
+        def swap_back() -> None:
             for flat, values in zip(self._flat_params, kept, strict=True):
                 flat[...] = values
             self._is_swapped = False
+
+        with restoring(swap_back):
+            self._is_swapped = True
+            with self._agreement.vital():
+                self._gather_all(self._shard.averages)
+            yield self.params
 
     def _gather_all(self, sources_of: Callable[[Bucket, int], list[NDArray[Any]]]) -> None:
         """Put what each rank has of its shard into the parameters of all."""

@@ -13,6 +13,7 @@ from torch import Tensor
 import pyadam
 
 from .._hyperparameters import check as check_hyperparameter
+from .._interrupts import restoring
 from . import _state
 from ._bound import Bound, Member
 from ._elsewhere import Elsewhere
@@ -323,18 +324,22 @@ class Optimizer(torch.optim.Optimizer):
         averages = [(p, state["ema"]) for p, state in self.state.items() if "ema" in state]
         if not averages:
             raise ValueError("there is no average of the parameters: construct with ema_decay, and take a step")
-        with torch.no_grad():
-            kept = [p.clone() for p, _ in averages]
-            self._is_swapped = True
-            try:
-                for p, average in averages:
-                    p.copy_(average)
-                with torch.enable_grad():
-                    yield
-            finally:
+        kept: list[Tensor] = []
+
+        @torch.no_grad()
+        def swap_back() -> None:
+            if kept:
                 for (p, _), values in zip(averages, kept, strict=True):
                     p.copy_(values)
                 self._is_swapped = False
+
+        with restoring(swap_back):
+            with torch.no_grad():
+                kept.extend([p.clone() for p, _ in averages])
+                self._is_swapped = True
+                for p, average in averages:
+                    p.copy_(average)
+            yield
 
     def load_state_dict(self, state_dict: Any) -> None:
         """Take over copies of a state that `state_dict`, or that of PyTorch's class of the same name, returned.

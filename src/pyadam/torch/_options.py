@@ -10,7 +10,7 @@ import torch
 
 import pyadam
 
-from .. import _core
+from .. import _core, optimizer
 from .._hyperparameters import check
 from .._plans import Planner
 from ._layout import DTYPE_NAMES, DTYPES
@@ -37,16 +37,10 @@ class Extras(TypedDict, total=False):
 
 
 # Defaults of the extras that a group has, and of those that the optimizer has as a whole.
-OF_GROUPS: dict[str, Any] = {
-    "l1": 0.0,
-    "bounds": None,
-    "clip_value": None,
-    "ema_decay": None,
-    "ema_warmup": False,
-    "master": None,
-    "state_dtype": None,
+OF_GROUPS: dict[str, Any] = {key: value for key, value in optimizer.OF_GROUPS.items() if key in Extras.__annotations__}
+OF_OPTIMIZER: dict[str, Any] = {
+    key: value for key, value in optimizer.OF_OPTIMIZER.items() if key in Extras.__annotations__
 }
-OF_OPTIMIZER: dict[str, Any] = {"clip_norm": None, "skip_nonfinite": False, "flush_denormals": False, "seed": 0}
 
 # Hyperparameters of the NumPy classes that torch.optim has not, or not in every class.
 _NUMPY_ONLY = {
