@@ -22,6 +22,8 @@ struct Arrays {
 // What a pass over an element reads and writes. Most rules have one pass; LAMB has two, as its norms need them.
 struct OnePass {
   static constexpr bool reads_gradient = true;
+  static constexpr bool writes_param = true;
+  static constexpr bool writes_state = true;
   template <class T, class... State>
   void operator()(T& p, T g, State&... s) const {
     p += g;
@@ -31,6 +33,8 @@ struct OnePass {
 
 struct StatePass {
   static constexpr bool reads_gradient = true;
+  static constexpr bool writes_param = false;
+  static constexpr bool writes_state = true;
   template <class T, class... State>
   void operator()(const T& p, T g, State&... s) const {
     ((s += g + p), ...);
@@ -39,6 +43,8 @@ struct StatePass {
 
 struct ParamPass {
   static constexpr bool reads_gradient = false;
+  static constexpr bool writes_param = true;
+  static constexpr bool writes_state = false;
   template <class T, class... State>
   void operator()(T& p, T /*g*/, const State&... s) const {
     p += (s + ...);
@@ -52,9 +58,9 @@ void move_elements(const Pass& pass, std::size_t n, T* __restrict p, const T* __
 }
 
 // Asks for memory ahead, as the kernel does: without it the same bytes take longer, and this would be no floor.
-template <class T>
+template <bool is_written, class T>
 void prefetch(const T* stream) {
-  __builtin_prefetch(reinterpret_cast<const char*>(stream) + 1024);
+  __builtin_prefetch(reinterpret_cast<const char*>(stream) + 384 * sizeof(T), is_written ? 1 : 0, is_written ? 3 : 2);
 }
 
 template <class Pass, class T, class... State>
@@ -62,9 +68,9 @@ void move_range(const Pass& pass, std::size_t n, T* p, const T* g, State*... s) 
   constexpr std::size_t line = 64 / sizeof(T);
   std::size_t i = 0;
   for (; i + line <= n; i += line) {
-    prefetch(p + i);
-    if (Pass::reads_gradient) prefetch(g + i);
-    (prefetch(s + i), ...);
+    prefetch<Pass::writes_param>(p + i);
+    if (Pass::reads_gradient) prefetch<false>(g + i);
+    (prefetch<Pass::writes_state>(s + i), ...);
     move_elements(pass, line, p + i, g + i, s + i...);
   }
   move_elements(pass, n - i, p + i, g + i, s + i...);

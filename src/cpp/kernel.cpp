@@ -43,6 +43,22 @@ struct HasTwoPasses : std::false_type {};
 template <class Rule>
 struct HasTwoPasses<Rule, std::void_t<decltype(&Rule::direction)>> : std::true_type {};
 
+// The loop over cache lines, which asks for those ahead. It does no harm where an array is a block that was loaded,
+// which asked for its own. `rule` is a copy: that nothing which is written here can be a part of it keeps it in
+// registers.
+template <class Rule, class T, class... State>
+[[gnu::always_inline]] inline void update_lines(const Rule rule, T factor, T decay, std::size_t n, T* p, const T* g,
+                                                State*... s) {
+  std::size_t i = 0;
+  for (; i + line<T> <= n; i += line<T>) {
+    prefetch<Access::writes>(p + i);
+    if (!HasTwoPasses<Rule>::value) prefetch<Access::reads>(g + i);  // a second pass has no use for it
+    (prefetch<Access::writes>(s + i), ...);
+    update_elements(rule, factor, decay, line<T>, p + i, g + i, s + i...);
+  }
+  update_elements(rule, factor, decay, n - i, p + i, g + i, s + i...);
+}
+
 // Rounds the plan's doubles once, in the order of the rule's members.
 template <class Rule, class T, std::size_t... I>
 Rule make_rule(const Task& task, std::index_sequence<I...>) {
@@ -68,7 +84,7 @@ bool is_plain(const Task& task) {
 }
 
 // Blocks are short, so that the processor loads and stores one while it still divides for the one before.
-constexpr std::size_t block_elements = 128;
+constexpr std::size_t block_elements = 256;
 
 template <class Rule, class T, std::size_t... I>
 void update_plain(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
@@ -78,31 +94,21 @@ void update_plain(const Task& task, std::size_t begin, std::size_t end, std::ind
   const Rule rule = make_rule<Rule, T>(task);
   const T factor = static_cast<T>(task.plan->gradient_factor);
   const T decay = static_cast<T>(task.plan->decay);
-  const std::size_t n = end - begin;
-  std::size_t i = 0;
-  for (; i + line<T> <= n; i += line<T>) {
-    prefetch(p + i);
-    if (!HasTwoPasses<Rule>::value) prefetch(g + i);  // a second pass has no use for it
-    (prefetch(s[I] + i), ...);
-    update_elements(rule, factor, decay, line<T>, p + i, g + i, s[I] + i...);
-  }
-  update_elements(rule, factor, decay, n - i, p + i, g + i, s[I] + i...);
+  update_lines(rule, factor, decay, end - begin, p, g, s[I]...);
 }
 
 template <class Rule, class T, std::size_t... I>
 void update_blocks(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {
   const Rule rule = make_rule<Rule, T>(task);
   const T decay = static_cast<T>(task.plan->decay);
-  const Streams streams(task);
   Randomness random(task);
   alignas(64) T block[2 + sizeof...(I)][block_elements];
   for (; begin < end; begin += block_elements) {
     const std::size_t n = std::min(block_elements, end - begin);
-    streams.prefetch_ahead(begin, block_elements);
     T* p = load_param(block[0], task, begin, n);
     const std::array<T*, sizeof...(I)> s{load_state(block[2 + I], task, I, begin, n)...};
     const Gradient<T> g = load_gradient(block[1], task, p, begin, n);
-    update_elements(rule, g.factor, decay, n, p, g.values, s[I]...);
+    update_lines(rule, g.factor, decay, n, p, g.values, s[I]...);
     if (task.bounds != nullptr) clamp(p, begin, n, *task.bounds);
     if (task.ema != nullptr) average(static_cast<T*>(task.ema) + begin, p, n, static_cast<T>(task.plan->ema_rate));
     store_param(p, task, random, begin, n);
@@ -142,9 +148,9 @@ pyadam::Norms measure_tile(const Rule& rule, T factor, std::size_t n, const T* p
   SquareSums params, directions;
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    prefetch(p + i);
-    prefetch(g + i);
-    (prefetch(s + i), ...);
+    prefetch<Access::reads>(p + i);
+    prefetch<Access::reads>(g + i);
+    (prefetch<Access::writes>(s + i), ...);
     advance<state>(rule, factor, lanes, params, directions, p + i, g + i, s + i...);
   }
   advance<state>(rule, factor, n - i, params, directions, p + i, g + i, s + i...);
@@ -182,7 +188,7 @@ double sum_of_squares(const Stored* g, std::size_t n) {
   SquareSums sums;
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    prefetch<8192>(g + i);  // far ahead, since one stream alone is over a page sooner
+    prefetch<Access::reads, 2048>(g + i);  // far ahead, since one stream alone is over a page sooner
     sums.add(g + i, lanes);
   }
   sums.add(g + i, n - i);
@@ -192,7 +198,7 @@ double sum_of_squares(const Stored* g, std::size_t n) {
 template <class Stored>
 double sum_of_decoded_squares(const Stored* g, std::size_t n) {
   alignas(64) float tile[tile_elements];
-  load(tile, g, n);
+  load<Access::reads>(tile, g, n);
   return sum_of_squares(tile, n);
 }
 

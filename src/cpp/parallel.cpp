@@ -53,6 +53,10 @@ Cut cut_at(const std::vector<Task>& tasks, std::size_t index, std::size_t count)
   return {task, (position - tasks[task].first) / tile_elements * tile_elements};
 }
 
+// Whether a pass goes from the last share to the first. One that is followed by an update does: what it read last is
+// still in the caches, and the update begins with it.
+bool is_backwards(Pass pass) { return pass == Pass::sum_squares || pass == Pass::measure; }
+
 // Does share `index` of `count`.
 void run_share(Pass pass, const std::vector<Task>& tasks, std::size_t index, std::size_t count) {
   const Cut begin = cut_at(tasks, index, count);
@@ -74,8 +78,9 @@ class Shares {
     const auto count = static_cast<std::size_t>(workers);
     shares_ = std::max(count, elements_of(tasks) / share_elements);
     for (std::size_t i = 0; i < count; ++i) {
-      queues_[i].next = shares_ * i / count;
+      queues_[i].begin = shares_ * i / count;
       queues_[i].end = shares_ * (i + 1) / count;
+      queues_[i].taken = 0;
     }
   }
 
@@ -83,7 +88,11 @@ class Shares {
     const FlushDenormals mode(flush_denormals_);
     for (int i = 0; i < workers_; ++i) {
       Queue& queue = queues_[static_cast<std::size_t>((worker + i) % workers_)];
-      for (std::size_t share; (share = queue.next++) < queue.end;) run_share(pass_, tasks_, share, shares_);
+      const std::size_t count = queue.end - queue.begin;
+      for (std::size_t taken; (taken = queue.taken++) < count;) {
+        const std::size_t share = is_backwards(pass_) ? queue.end - 1 - taken : queue.begin + taken;
+        run_share(pass_, tasks_, share, shares_);
+      }
     }
   }
 
@@ -92,7 +101,8 @@ class Shares {
   static constexpr std::size_t share_elements = 64 * tile_elements;
 
   struct alignas(64) Queue {  // a cache line each, since workers write to them
-    std::atomic<std::size_t> next;
+    std::atomic<std::size_t> taken;
+    std::size_t begin;
     std::size_t end;
   };
 

@@ -2,10 +2,7 @@
 // them. To ask for memory past a stream's end does no harm.
 #pragma once
 
-#include <array>
 #include <cstddef>
-
-#include "step.hpp"
 
 namespace {
 
@@ -13,53 +10,28 @@ namespace {
 template <class T>
 constexpr std::size_t line = 64 / sizeof(T);
 
-inline void prefetch_at(const char* address) {
+// How a stream is used. One that is written to is asked for as the only copy: a parameter that all cores have read, as
+// they do in a backward pass, would else be fetched twice, and the step after it takes up to twice as long.
+enum class Access { reads, writes };
+
+// Asks for the cache line that a stream will reach some elements from here.
+template <Access access, std::size_t distance = 384, class T>
+void prefetch(const T* stream) {
 #if defined(__GNUC__)
-  __builtin_prefetch(address);
+  const char* address = reinterpret_cast<const char*>(stream) + distance * sizeof(T);
+  // What is only read goes past the first cache and leaves that to the others.
+  __builtin_prefetch(address, access == Access::writes ? 1 : 0, access == Access::writes ? 3 : 2);
 #else
-  (void)address;
+  (void)stream;
 #endif
 }
 
-// Asks for the cache line that a stream will reach some bytes from here.
-template <std::size_t distance = 1024, class T>
-void prefetch(const T* stream) {
-  prefetch_at(reinterpret_cast<const char*>(stream) + distance);
+// Calls work(i, n) for the elements [i, i + n) of each cache line of a stream, and last for those of a part of one.
+template <class T, class Work>
+[[gnu::always_inline]] inline void for_lines(std::size_t size, const Work& work) {
+  std::size_t i = 0;
+  for (; i + line<T> <= size; i += line<T>) work(i, line<T>);
+  if (i < size) work(i, size - i);
 }
-
-// The arrays of a task that is worked on in blocks.
-class Streams {
- public:
-  explicit Streams(const pyadam::Task& task) {
-    add(task.param, pyadam::itemsize(task.param_dtype));
-    add(task.grad, pyadam::itemsize(task.grad_dtype));
-    for (const void* state : task.state) add(state, pyadam::itemsize(task.state_dtype));
-    add(task.kept, task.param_storage == pyadam::Storage::split ? 2 : 4);
-    add(task.ema, pyadam::itemsize(pyadam::compute_dtype(task.param_dtype)));
-  }
-
-  // Asks for all that a block of `elements` some way behind the one that begins at `element` will read.
-  void prefetch_ahead(std::size_t element, std::size_t elements) const {
-    constexpr std::size_t distance = 256;
-    for (std::size_t i = 0; i < count_; ++i) {
-      const char* begin = streams_[i].base + (element + distance) * streams_[i].itemsize;
-      const char* end = begin + elements * streams_[i].itemsize;
-      for (; begin < end; begin += line<char>) prefetch_at(begin);
-    }
-  }
-
- private:
-  struct Stream {
-    const char* base;
-    std::size_t itemsize;
-  };
-
-  void add(const void* base, std::size_t itemsize) {
-    if (base != nullptr) streams_[count_++] = {static_cast<const char*>(base), itemsize};
-  }
-
-  std::array<Stream, pyadam::max_states + 4> streams_{};
-  std::size_t count_ = 0;
-};
 
 }  // namespace

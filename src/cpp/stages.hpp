@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "prefetch.hpp"
 #include "rules/common.hpp"
 #include "step.hpp"
 #include "storage/formats.hpp"
@@ -34,6 +35,12 @@ void with_gradient(const pyadam::Task& task, const Work& work) {
   }
 }
 
+template <class T, class Stored>
+void scale_elements(T* __restrict tile, const Stored* __restrict g, std::size_t n, T factor) {
+#pragma omp simd
+  for (std::size_t i = 0; i < n; ++i) tile[i] = factor * decode<T>(g[i]);
+}
+
 // The gradient as the rule shall see it.
 template <class T, class Stored>
 void prepare(T* __restrict tile, const Stored* __restrict g, const T* __restrict p, std::size_t n,
@@ -42,8 +49,10 @@ void prepare(T* __restrict tile, const Stored* __restrict g, const T* __restrict
   const T clip = static_cast<T>(plan.clip_value);
   const T l2 = static_cast<T>(plan.l2);
   const T l1 = static_cast<T>(plan.l1);
-#pragma omp simd
-  for (std::size_t i = 0; i < n; ++i) tile[i] = factor * decode<T>(g[i]);
+  for_lines<Stored>(n, [&](std::size_t i, std::size_t count) {
+    prefetch<Access::reads>(g + i);
+    scale_elements(tile + i, g + i, count, factor);
+  });
   if (!std::isinf(plan.clip_value)) {
 #pragma omp simd
     for (std::size_t i = 0; i < n; ++i) tile[i] = clamped(tile[i], -clip, clip);
@@ -106,9 +115,17 @@ void clamp(T* __restrict p, std::size_t begin, std::size_t n, const pyadam::Boun
 
 // Moves the average towards the parameter. In this form an average that has arrived stays exactly there.
 template <class T>
-void average(T* __restrict ema, const T* __restrict p, std::size_t n, T rate) {
+void average_elements(T* __restrict ema, const T* __restrict p, std::size_t n, T rate) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) ema[i] = ema[i] + rate * (p[i] - ema[i]);
+}
+
+template <class T>
+void average(T* ema, const T* p, std::size_t size, T rate) {
+  for_lines<T>(size, [&](std::size_t i, std::size_t n) {
+    prefetch<Access::writes>(ema + i);
+    average_elements(ema + i, p + i, n, rate);
+  });
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "../prefetch.hpp"
 #include "../step.hpp"
 #include "formats.hpp"
 #include "random.hpp"
@@ -13,9 +14,18 @@
 namespace {
 
 template <class Stored>
-void load(float* __restrict tile, const Stored* __restrict stored, std::size_t n) {
+void load_elements(float* __restrict tile, const Stored* __restrict stored, std::size_t n) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) tile[i] = decode<float>(stored[i]);
+}
+
+// `access` is that of the whole step.
+template <Access access, class Stored>
+void load(float* tile, const Stored* stored, std::size_t size) {
+  for_lines<Stored>(size, [&](std::size_t i, std::size_t n) {
+    prefetch<access>(stored + i);
+    load_elements(tile + i, stored + i, n);
+  });
 }
 
 template <class Stored>
@@ -50,8 +60,8 @@ inline void store_runs_at_random(BFloat16* __restrict upper, BFloat16* __restric
 }
 
 // A float32 in two halves: the nearest bfloat16, and what its bits lack to the float32's, as a signed number.
-inline void join(float* __restrict tile, const BFloat16* __restrict upper, const std::int16_t* __restrict missing,
-                 std::size_t n) {
+inline void join_elements(float* __restrict tile, const BFloat16* __restrict upper,
+                          const std::int16_t* __restrict missing, std::size_t n) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint32_t bits = static_cast<std::uint32_t>(upper[i].bits) << 16;
@@ -59,6 +69,14 @@ inline void join(float* __restrict tile, const BFloat16* __restrict upper, const
     // A zero or an infinity that the user wrote beside bits of another number must not become a NaN.
     tile[i] = is_nan(joined) ? as_float(bits) : joined;
   }
+}
+
+inline void join(float* tile, const BFloat16* upper, const std::int16_t* missing, std::size_t size) {
+  for_lines<BFloat16>(size, [&](std::size_t i, std::size_t n) {
+    prefetch<Access::writes>(upper + i);
+    prefetch<Access::writes>(missing + i);
+    join_elements(tile + i, upper + i, missing + i, n);
+  });
 }
 
 inline void split(BFloat16* __restrict upper, std::int16_t* __restrict missing, const float* __restrict tile,
@@ -74,12 +92,21 @@ inline void split(BFloat16* __restrict upper, std::int16_t* __restrict missing, 
 
 // Takes over what was written to the parameter since it was made the image of its master.
 template <class Stored>
-void adopt(float* __restrict master, const Stored* __restrict param, std::size_t n) {
+void adopt_elements(float* __restrict master, const Stored* __restrict param, std::size_t n) {
 #pragma omp simd
   for (std::size_t i = 0; i < n; ++i) {
     const bool is_image = encode(master[i], Stored{}).bits == param[i].bits;
     master[i] = is_image ? master[i] : decode<float>(param[i]);
   }
+}
+
+template <class Stored>
+void adopt(float* master, const Stored* param, std::size_t size) {
+  for_lines<float>(size, [&](std::size_t i, std::size_t n) {
+    prefetch<Access::writes>(master + i);
+    prefetch<Access::writes>(param + i);
+    adopt_elements(master + i, param + i, n);
+  });
 }
 
 // Calls `work` with the 16-bit format of a parameter.
@@ -110,8 +137,9 @@ T* load_param(T* tile, const pyadam::Task& task, std::size_t begin, std::size_t 
         return tile;
       case Storage::stochastic:
       case Storage::nearest:
-        with_format(task.param_dtype,
-                    [&](auto format) { load(tile, static_cast<const decltype(format)*>(task.param) + begin, n); });
+        with_format(task.param_dtype, [&](auto format) {
+          load<Access::writes>(tile, static_cast<const decltype(format)*>(task.param) + begin, n);
+        });
         return tile;
     }
   }
@@ -144,7 +172,7 @@ template <class T>
 T* load_state(T* tile, const pyadam::Task& task, std::size_t index, std::size_t begin, std::size_t n) {
   if constexpr (std::is_same_v<T, float>) {
     if (task.state_dtype == pyadam::DType::bfloat16) {
-      load(tile, static_cast<const BFloat16*>(task.state[index]) + begin, n);
+      load<Access::writes>(tile, static_cast<const BFloat16*>(task.state[index]) + begin, n);
       return tile;
     }
   }
