@@ -10,6 +10,13 @@
 namespace pyadam {
 namespace {
 
+DType dtype_named(const std::string& name) {
+  for (const NamedDType& known : named_dtypes) {
+    if (name == known.name) return known.dtype;
+  }
+  throw std::invalid_argument("unknown dtype '" + name + "'");
+}
+
 const char* name_of(DType dtype) {
   for (const NamedDType& known : named_dtypes) {
     if (dtype == known.dtype) return known.name;

@@ -3,8 +3,6 @@
 
 #include <array>
 #include <cstddef>
-#include <stdexcept>
-#include <string>
 
 #include "../step.hpp"
 
@@ -22,13 +20,5 @@ constexpr std::array<NamedDType, 5> named_dtypes{{{"float32", DType::float32},
                                                   {"bfloat16", DType::bfloat16},
                                                   {"int16", DType::int16}}};
 constexpr std::size_t gradient_dtype_count = 4;
-
-// Throws std::invalid_argument if no dtype has this name.
-inline DType dtype_named(const std::string& name) {
-  for (const NamedDType& known : named_dtypes) {
-    if (name == known.name) return known.dtype;
-  }
-  throw std::invalid_argument("unknown dtype '" + name + "'");
-}
 
 }  // namespace pyadam

@@ -17,7 +17,6 @@
 #include "dlpack.hpp"
 #include "snapshot.hpp"
 #include "tensor_handles.hpp"
-#include "zeroed_arrays.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -117,7 +116,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   m.def("get_min_share", &pyadam::get_min_share);
 
   m.def("sum_of_tiles", &sum_of_tiles, "tiles"_a);
-  m.def("zeroed_arrays", &pyadam::zeroed_arrays, "wanted"_a);
+  m.def("place_of", &pyadam::place_of, "index"_a, "size"_a, "used"_a);
   m.def("kept_arrays", &pyadam::names_of_kept_arrays, "rule"_a, "dtype"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
         "path"_a);
 

@@ -13,8 +13,7 @@ from .. import _core
 DTYPE_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 DTYPES = {"int16": torch.int16, **{name: dtype for dtype, name in DTYPE_NAMES.items()}}
 
-# The dtypes of NumPy in which state lies.
-_STORED_AS = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "int16", torch.int16: "int16"}
+_PAGE = 4096  # bytes, which `_core.place_of` leaves free at most
 
 # Types of tensors that a process has as a whole.
 WHOLE = (Tensor, torch.nn.Parameter)
@@ -82,22 +81,18 @@ def read_in_place(g: Tensor, p: Tensor, name: str) -> Tensor:
     return torch.empty_like(p, dtype=g.dtype, memory_format=torch.preserve_format).copy_(g)
 
 
-def zeros_like(wanted: Sequence[tuple[int, Tensor, torch.dtype]]) -> list[Tensor]:
-    """Return zeros of each dtype that lie as the tensor beside it does, for the state of this number.
+def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
+    """Return a tensor without values that lies as `p` does, for the state number `index`.
 
-    They share memory that comes from pyadam: in huge pages, where PyTorch's would not be, and first written to by the
-    threads that update it. Each has a storage of its own, so that saving one does not save all.
+    PyTorch begins all large tensors at one place of a page; these begin where those of NumPy's classes do.
     """
-    whole = [(index, _STORED_AS[dtype], t.shape, t.stride()) for index, t, dtype in wanted if type(t) in WHOLE]
-    arrays = iter(_core.zeroed_arrays(whole))
-    tensors = []
-    for _, t, dtype in wanted:
-        if type(t) not in WHOLE:
-            tensors.append(torch.zeros_like(t, dtype=dtype, memory_format=torch.preserve_format))
-            continue
-        tensor = torch.from_numpy(next(arrays))
-        tensors.append(tensor if tensor.dtype == dtype else tensor.view(dtype))
-    return tensors
+    size = p.numel() * dtype.itemsize
+    if type(p) not in WHOLE or _core.place_of(index, size, 0) == 0:
+        return torch.empty_like(p, dtype=dtype, memory_format=torch.preserve_format)
+    memory = torch.empty(p.numel() + _PAGE // dtype.itemsize, dtype=dtype)
+    begin = _core.place_of(index, size, memory.data_ptr()) - memory.data_ptr()
+    storage = memory.untyped_storage()
+    return torch.empty(0, dtype=dtype).set_(storage, begin // dtype.itemsize, p.shape, p.stride())
 
 
 def copy_like(p: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:

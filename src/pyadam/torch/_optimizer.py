@@ -17,7 +17,7 @@ from .._interrupts import restoring
 from . import _state
 from ._bound import Bound, Member
 from ._elsewhere import Elsewhere
-from ._layout import check_parameter, is_distributed, local, read_in_place, zeros_like
+from ._layout import check_parameter, is_distributed, local, read_in_place, state_like
 from ._options import OF_GROUPS, OF_OPTIMIZER, GroupOptions, refuse_how
 from ._watch import are_plain
 
@@ -289,7 +289,7 @@ class Optimizer(torch.optim.Optimizer):
             if options.keeps_step and "step" not in member.state:
                 for key in options.numbers:
                     member.state.setdefault(key, next(new_numbers))
-        _state.fill((member.state, member.p, member.kept, self._options[member.group]) for member in members)
+            _state.fill(member.state, member.p, member.kept, options)
 
     def _refuse_parts(self, members: list[Member], settings: Mapping[str, Any]) -> None:
         if settings["clip_norm"] is None and not settings["skip_nonfinite"]:
@@ -384,13 +384,10 @@ class Optimizer(torch.optim.Optimizer):
             return _state.moved(state, p)
         kept = options.kept_dtypes(here.dtype, name)
         _state.check(state, p, kept, options, name)
-        given = [(index, key) for index, key in enumerate(kept) if state.get(key) is not None]
-        new = zeros_like([(index, p, kept[key]) for index, key in given])
-        tensors = {key: tensor for (_, key), tensor in zip(given, new, strict=True)}
         copied = {}
         for key, value in state.items():
-            if key in tensors:
-                copied[key] = tensors[key].copy_(value)
+            if key in kept and value is not None:
+                copied[key] = state_like(p, kept[key], list(kept).index(key)).copy_(value)
             elif key == "step" or key in options.derived_state(1):
                 copied[key] = _state.loaded_count(value)
             elif value is not None:

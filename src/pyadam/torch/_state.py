@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ._layout import is_same_layout, local, zeros_like
+from ._layout import is_same_layout, local, state_like
 from ._options import GroupOptions
 
 # What only pyadam keeps, and what PyTorch makes when it first needs it: begins anew where it is missing.
@@ -25,29 +25,21 @@ def new_numbers(values: Sequence[float]) -> list[Tensor]:
     return list(torch.tensor(values, dtype=count_dtype(), device="cpu").unbind())
 
 
-def fill(states: Iterable[tuple[dict[str, Any], Tensor, Mapping[str, torch.dtype], GroupOptions]]) -> None:
-    """Add to the states of parameters the tensors that they lack, and lay out as the parameter is what is not."""
-    wanted: list[tuple[int, Tensor, torch.dtype]] = []
-    places: list[tuple[dict[str, Any], str, GroupOptions]] = []
-    for state, p, kept, options in states:
-        for index, (key, dtype) in enumerate(kept.items()):
-            value = state.get(key)
-            if (
-                value is None
-                or value.dtype != dtype
-                or not is_same_layout(p.shape, local(p).stride(), local(value).stride())
-            ):
-                wanted.append((index, p, dtype))
-                places.append((state, key, options))
-    for (state, key, options), (_, p, _), tensor in zip(places, wanted, zeros_like(wanted), strict=True):
-        before = state.get(key)
-        if before is not None:
-            tensor.copy_(before)
-        elif key in ("master", "ema"):
-            tensor.copy_(p)
-        elif key != "low_bits" and options.initial_state != 0:
-            tensor.fill_(options.initial_state)
-        state[key] = tensor
+def _initial(key: str, p: Tensor, tensor: Tensor, options: GroupOptions) -> Tensor:
+    """Fill a tensor with what it holds before the first step."""
+    if key in ("master", "ema"):
+        return tensor.copy_(p)
+    return tensor.fill_(0.0 if key == "low_bits" else options.initial_state)
+
+
+def fill(state: dict[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions) -> None:
+    """Add to a parameter's state the tensors that it lacks, and lay out as the parameter is what is not."""
+    for index, (key, dtype) in enumerate(kept.items()):
+        value = state.get(key)
+        if value is None:
+            state[key] = _initial(key, p, state_like(p, dtype, index), options)
+        elif value.dtype != dtype or not is_same_layout(p.shape, local(p).stride(), local(value).stride()):
+            state[key] = state_like(p, dtype, index).copy_(value)
 
 
 def check(
