@@ -11,7 +11,7 @@ template <class T>
 constexpr std::size_t line = 64 / sizeof(T);
 
 // How a stream is used. One that is written to is asked for as the only copy: a parameter that all cores have read, as
-// they do in a backward pass, would else be fetched twice, and the step after it takes up to twice as long.
+// they do in a backward pass, would else be fetched twice.
 enum class Access { reads, writes };
 
 // Asks for the cache line that a stream will reach some elements from here.
