@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def bound(*arrays: Any, step: Any = None) -> tuple[Any, list[Any]]:
         state = [np.zeros_like(p), np.zeros_like(p)]
         states.append(state)
         step_address = 0 if step is None else address(step)
-        core.add(f"p[{i}]", address(p), p.size, "float32", list(map(address, state)), 0, step_address, "float32", 0)
+        core.add(f"p[{i}]", 0, address(p), p.size, "float32", list(map(address, state)), 0, step_address, "float32", 0)
     return core, states
 
 
@@ -99,11 +100,11 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="each address needs a dtype"):
         _core.GivenGradients([1], [])
     with pytest.raises(ValueError, match="unknown dtype 'int8'"):
-        core.add("p", 0, 0, "int8", [0, 0], 0, 0, "float32", 0)
+        core.add("p", 0, 0, 0, "int8", [0, 0], 0, 0, "float32", 0)
     with pytest.raises(ValueError, match="an address for each array kept"):
-        core.add("p", 0, 0, "float32", [0], 0, 0, "float32", 0)
-    with pytest.raises(ValueError, match="a parameter needs a group"):
-        _core.AddressedParameters().add("p", 0, 0, "float32", [], 0, 0, "float32", 0)
+        core.add("p", 0, 0, 0, "float32", [0], 0, 0, "float32", 0)
+    with pytest.raises(ValueError, match="there is no group 0"):
+        _core.AddressedParameters().add("p", 0, 0, 0, "float32", [], 0, 0, "float32", 0)
 
 
 def test_a_step_within_a_step_is_refused() -> None:
@@ -131,6 +132,18 @@ def test_a_snapshot_sees_what_lists_and_dicts_hold() -> None:
     assert not snapshot.holds()
     items[:] = []
     assert not snapshot.holds()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_memory_is_zeroed_where_it_is_told_to(threads: int, use_threads: Callable[[int], None]) -> None:
+    use_threads(threads)
+    memory = np.ones(300_001, np.int16)
+    blocks = [memory[1:1], memory[1:2], memory[5:100_000], memory[100_001:-1]]
+    _core.zero_memory([address(block) for block in blocks], [block.nbytes for block in blocks])
+    assert not any(block.any() for block in blocks)
+    np.testing.assert_array_equal(np.flatnonzero(memory), [0, 2, 3, 4, 100_000, 300_000])
+    with pytest.raises(ValueError, match="each address needs a size"):
+        _core.zero_memory([address(memory)], [])
 
 
 def test_kept_arrays_are_named_for_those_who_own_them() -> None:

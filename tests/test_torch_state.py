@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from torch_cases import CASES, OWN_CASES, Case, assert_same_bits, new_params, set_grads, take_steps  # noqa: E402
 
 import pyadam.torch  # noqa: E402
+from pyadam import _core  # noqa: E402
 
 
 def kinds(state_dict: dict[str, Any]) -> dict[int, Any]:
@@ -318,6 +319,24 @@ def test_what_is_changed_between_steps_counts_as_in_torch(change: Any) -> None:
     for p, q in zip(ours, theirs, strict=True):
         assert a.state[p].keys() == b.state[q].keys()
         assert float(a.state[p]["step"]) == float(b.state[q]["step"])
+
+
+def test_a_step_that_is_stopped_while_state_begins_has_begun_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, never = new_params(torch.float32), new_params(torch.float32)
+    a, b = pyadam.torch.Adam(stopped), pyadam.torch.Adam(never)
+    set_grads(stopped, 0)
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_core, "zero_memory", stop)
+        with pytest.raises(KeyboardInterrupt):
+            a.step()
+    assert not a.state
+    take_steps(a, stopped, range(3))
+    take_steps(b, never, range(3))
+    assert_same_bits(stopped, never)
 
 
 def test_step_counts_go_on_where_float32_no_longer_counts() -> None:

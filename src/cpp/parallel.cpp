@@ -143,4 +143,20 @@ void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals) n
   run_in_parallel(threads, [&shares](int worker) { shares.work(worker); });
 }
 
+void zero_memory(const std::vector<MemoryBlock>& blocks) {
+  constexpr DType unit = DType::int16;
+  std::vector<Task> tasks;
+  tasks.reserve(blocks.size());
+  std::size_t elements = 0;
+  for (const MemoryBlock& block : blocks) {
+    Task& task = tasks.emplace_back();
+    task.grad = block.data;
+    task.grad_dtype = unit;
+    task.size = block.bytes / itemsize(unit);
+    task.first = elements;
+    elements += task.size;
+  }
+  run_pass(Pass::zero_grad, tasks);
+}
+
 }  // namespace pyadam

@@ -31,4 +31,14 @@ enum class Pass { sum_squares, accumulate, zero_grad, measure, update };
 // With `flush_denormals`, all threads count subnormal numbers as zero while they are at it.
 void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals = false) noexcept;
 
+// Memory of which each array has an even number of bytes.
+struct MemoryBlock {
+  void* data;
+  std::size_t bytes;
+};
+
+// Sets all blocks to zero. Memory that was never touched costs more to touch than to use: all threads share that, and
+// each gets, as far as blocks are in the order of the work, what it will update.
+void zero_memory(const std::vector<MemoryBlock>& blocks);
+
 }  // namespace pyadam

@@ -13,6 +13,7 @@ TILE: int
 RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # name: (state names, scalar names)
 GRADIENT_DTYPES: dict[str, int]  # name: the number that GivenGradients takes
 
+def zero_memory(addresses: Sequence[int], sizes: Sequence[int]) -> None: ...
 def place_of(index: int, size: int, used: int) -> int: ...
 def kept_arrays(
     rule: str, dtype: str, master: str | None, state_dtype: str | None, has_ema: bool, path: str
@@ -42,6 +43,7 @@ class AddressedParameters:
     def add(
         self,
         path: str,
+        group: int,
         address: int,
         size: int,
         dtype: str,

@@ -1,6 +1,7 @@
 #include "addressed_parameters.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
@@ -62,12 +63,12 @@ void AddressedParameters::add_group(const std::string& rule, const std::optional
   groups_.push_back(keeping_of(rule, master, state_dtype, has_ema));
 }
 
-void AddressedParameters::add(const std::string& path, std::uintptr_t address, std::size_t size,
+void AddressedParameters::add(const std::string& path, std::size_t group, std::uintptr_t address, std::size_t size,
                               const std::string& dtype, const std::vector<std::uintptr_t>& kept, std::int64_t step,
                               std::uintptr_t step_address, const std::string& step_dtype, std::uint64_t first_element) {
   const Turn turn(busy_);
-  if (groups_.empty()) throw std::invalid_argument("a parameter needs a group");
-  const Keeping& keeping = groups_.back();
+  if (group >= groups_.size()) throw std::invalid_argument("there is no group " + std::to_string(group));
+  const Keeping& keeping = groups_[group];
   ParameterView view{};
   view.data = pointer(address);
   view.size = size;
@@ -77,10 +78,10 @@ void AddressedParameters::add(const std::string& path, std::uintptr_t address, s
   if (kept.size() != arrays.size()) throw std::invalid_argument("an address for each array kept is needed");
   for (std::size_t k = 0; k < kept.size(); ++k) arrays[k].data = pointer(kept[k]);
 
-  Slot slot{path, view.range(), groups_.size() - 1, step, pointer(step_address), dtype_named(step_dtype)};
+  Slot slot{path, view.range(), group, step, pointer(step_address), dtype_named(step_dtype)};
   slot.task = task_of(view, arrays, active_kernels().rules[keeping.rule].states, storage);
   slot.task.random_offset = first_element;
-  slots_.push_back(slot);
+  slots_.push_back(std::move(slot));
   has_ranges_ = false;
 }
 

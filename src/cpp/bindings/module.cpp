@@ -74,6 +74,18 @@ void use_host_threads(std::uintptr_t parallel, std::uintptr_t thread_number) {
   // NOLINTEND(performance-no-int-to-ptr)
 }
 
+void zero_memory(const std::vector<std::uintptr_t>& addresses, const std::vector<std::size_t>& sizes) {
+  if (addresses.size() != sizes.size()) throw std::invalid_argument("each address needs a size");
+  std::vector<pyadam::MemoryBlock> blocks;
+  blocks.reserve(addresses.size());
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): Python knows addresses as integers
+    blocks.push_back({reinterpret_cast<void*>(addresses[i]), sizes[i]});
+  }
+  const py::gil_scoped_release release;
+  pyadam::zero_memory(blocks);
+}
+
 // The sum of the squares of a norm, in the order in which a step adds them.
 double sum_of_tiles(const py::array_t<double, py::array::c_style | py::array::forcecast>& tiles) {
   std::vector<double> copy(tiles.data(), tiles.data() + tiles.size());
@@ -116,6 +128,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   m.def("get_min_share", &pyadam::get_min_share);
 
   m.def("sum_of_tiles", &sum_of_tiles, "tiles"_a);
+  m.def("zero_memory", &zero_memory, "addresses"_a, "sizes"_a);
   m.def("place_of", &pyadam::place_of, "index"_a, "size"_a, "used"_a);
   m.def("kept_arrays", &pyadam::names_of_kept_arrays, "rule"_a, "dtype"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
         "path"_a);
@@ -129,7 +142,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   py::class_<AddressedParameters>(m, "AddressedParameters")
       .def(py::init<>())
       .def("add_group", &AddressedParameters::add_group, "rule"_a, "master"_a, "state_dtype"_a, "has_ema"_a)
-      .def("add", &AddressedParameters::add, "path"_a, "address"_a, "size"_a, "dtype"_a, "kept"_a, "step"_a,
+      .def("add", &AddressedParameters::add, "path"_a, "group"_a, "address"_a, "size"_a, "dtype"_a, "kept"_a, "step"_a,
            "step_address"_a, "step_dtype"_a, "first_element"_a)
       .def("set_bounds", &AddressedParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
       .def("set_bound_arrays", &AddressedParameters::set_bound_arrays, "index"_a, "lower"_a, "upper"_a)

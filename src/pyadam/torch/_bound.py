@@ -63,21 +63,19 @@ class Bound:
         self._keep_alive: list[Tensor] = []
         self._derived: list[tuple[int, GroupOptions, Tensor, str]] = []
         bases: dict[int, Tensor] = {}
-        groups_added = 0
-        for index, member in enumerate(members):  # in the order of their groups
-            while groups_added <= member.group:
-                self._core.add_group(*options[groups_added].keeping)
-                groups_added += 1
-            self._add(index, member, options[member.group], bases)
-        for group in options[groups_added:]:
+        for group in options:
             self._core.add_group(*group.keeping)
+        for index, member in enumerate(members):
+            self._add(index, member, options[member.group], bases)
         self._beside.extend(bases.values())
         self._watch = watch_params(self._locals)
         self._watch_beside = watch_state(self._beside)
 
     def _add(self, index: int, member: Member, group: GroupOptions, bases: dict[int, Tensor]) -> None:
         p, state = member.here, member.state
-        kept = [local(state[key]) for key in member.kept]
+        kept = [*map(state.__getitem__, member.kept)]
+        if self._has_parts:
+            kept = [*map(local, kept)]
         self._beside += kept
         step = state["step"] if group.keeps_step else None
         if step is not None:
@@ -87,10 +85,11 @@ class Bound:
             self._derived.append((index, group, state[key], key))
         self._core.add(
             member.name,
+            member.group,
             p.data_ptr(),
             p.numel(),
             DTYPE_NAMES[p.dtype],
-            [tensor.data_ptr() for tensor in kept],
+            [*map(Tensor.data_ptr, kept)],
             member.count,
             0 if step is None else step.data_ptr(),
             "float32" if step is None else DTYPE_NAMES[step.dtype],

@@ -78,7 +78,7 @@ def read_in_place(g: Tensor, p: Tensor, name: str) -> Tensor:
     has_values = not g.is_neg() and (g.data_ptr() != 0 or g.numel() == 0)
     if has_values and is_same_layout(p.shape, p.stride(), g.stride()):
         return g
-    return torch.empty_like(p, dtype=g.dtype, memory_format=torch.preserve_format).copy_(g)
+    return torch.empty_like(p, dtype=g.dtype).copy_(g)
 
 
 def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
@@ -88,7 +88,7 @@ def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
     """
     size = p.numel() * dtype.itemsize
     if type(p) not in WHOLE or _core.place_of(index, size, 0) == 0:
-        return torch.empty_like(p, dtype=dtype, memory_format=torch.preserve_format)
+        return torch.empty_like(p, dtype=dtype)
     memory = torch.empty(p.numel() + _PAGE // dtype.itemsize, dtype=dtype)
     begin = _core.place_of(index, size, memory.data_ptr()) - memory.data_ptr()
     storage = memory.untyped_storage()
@@ -97,4 +97,4 @@ def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
 
 def copy_like(p: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a copy of `values` in the parameter's layout."""
-    return torch.empty_like(p, dtype=dtype, memory_format=torch.preserve_format).copy_(values)
+    return torch.empty_like(p, dtype=dtype).copy_(values)

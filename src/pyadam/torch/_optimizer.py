@@ -280,16 +280,21 @@ class Optimizer(torch.optim.Optimizer):
             if options.keeps_step and "step" not in member.state:
                 numbers += [member.count, *[1.0] * (len(options.numbers) - 1)]
         new_numbers = iter(_state.new_numbers(numbers))
+        begun: list[tuple[Member, dict[str, Tensor]]] = []
+        zeros: list[Tensor] = []
         for member in members:
-            options = self._options[member.group]
-            if not (member.kept or options.keeps_step):
-                continue
-            if not member.state:
-                member.state = self.state[member.p]
-            if options.keeps_step and "step" not in member.state:
-                for key in options.numbers:
-                    member.state.setdefault(key, next(new_numbers))
-            _state.fill(member.state, member.p, member.kept, options)
+            options, state = self._options[member.group], member.state
+            made = {}
+            if options.keeps_step and "step" not in state:
+                made = dict(zip(options.numbers, new_numbers, strict=False))
+            _state.make(made, state, member.p, member.kept, options, zeros)
+            if made:
+                begun.append((member, made))
+        _state.zero(zeros)
+        for member, made in begun:  # a state is whole whenever it is seen
+            member.state = self.state.setdefault(member.p, made)
+            if member.state is not made:
+                member.state.update(made)
 
     def _refuse_parts(self, members: list[Member], settings: Mapping[str, Any]) -> None:
         if settings["clip_norm"] is None and not settings["skip_nonfinite"]:

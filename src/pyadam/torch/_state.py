@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import _core
 from ._layout import is_same_layout, local, state_like
 from ._options import GroupOptions
 
 # What only pyadam keeps, and what PyTorch makes when it first needs it: begins anew where it is missing.
 _MADE_LATER = frozenset({"master", "low_bits", "ema", "momentum_buffer"})
+
+_BEGIN_AS_THE_PARAMETER = frozenset({"master", "ema"})
 
 
 def count_dtype() -> torch.dtype:
@@ -25,21 +28,36 @@ def new_numbers(values: Sequence[float]) -> list[Tensor]:
     return list(torch.tensor(values, dtype=count_dtype(), device="cpu").unbind())
 
 
-def _initial(key: str, p: Tensor, tensor: Tensor, options: GroupOptions) -> Tensor:
-    """Fill a tensor with what it holds before the first step."""
-    if key in ("master", "ema"):
-        return tensor.copy_(p)
-    return tensor.fill_(0.0 if key == "low_bits" else options.initial_state)
+def make(
+    made: dict[str, Tensor],
+    state: Mapping[str, Any],
+    p: Tensor,
+    kept: Mapping[str, torch.dtype],
+    options: GroupOptions,
+    zeros: list[Tensor],
+) -> None:
+    """Add to `made` the tensors that a parameter's state lacks, and copies in the parameter's layout where it differs.
 
-
-def fill(state: dict[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions) -> None:
-    """Add to a parameter's state the tensors that it lacks, and lay out as the parameter is what is not."""
+    Those that begin at zero are added to `zeros`, for `zero` to write.
+    """
     for index, (key, dtype) in enumerate(kept.items()):
         value = state.get(key)
         if value is None:
-            state[key] = _initial(key, p, state_like(p, dtype, index), options)
+            tensor = made[key] = state_like(p, dtype, index)
+            if key in _BEGIN_AS_THE_PARAMETER:
+                tensor.copy_(p)
+            elif key != "low_bits" and options.initial_state != 0:
+                tensor.fill_(options.initial_state)
+            else:
+                zeros.append(tensor)
         elif value.dtype != dtype or not is_same_layout(p.shape, local(p).stride(), local(value).stride()):
-            state[key] = state_like(p, dtype, index).copy_(value)
+            made[key] = state_like(p, dtype, index).copy_(value)
+
+
+def zero(tensors: Sequence[Tensor]) -> None:
+    """Zero new tensors of the state as one piece of work: PyTorch zeroes small ones on one thread, one by one."""
+    here = [*map(local, tensors)]
+    _core.zero_memory([*map(Tensor.data_ptr, here)], [tensor.nbytes for tensor in here])
 
 
 def check(
