@@ -139,11 +139,11 @@ def test_memory_is_zeroed_where_it_is_told_to(threads: int, use_threads: Callabl
     use_threads(threads)
     memory = np.ones(300_001, np.int16)
     blocks = [memory[1:1], memory[1:2], memory[5:100_000], memory[100_001:-1]]
-    _core.zero_memory([address(block) for block in blocks], [block.nbytes for block in blocks])
+    _core.zero_new_memory([address(block) for block in blocks], [block.nbytes for block in blocks])
     assert not any(block.any() for block in blocks)
     np.testing.assert_array_equal(np.flatnonzero(memory), [0, 2, 3, 4, 100_000, 300_000])
     with pytest.raises(ValueError, match="each address needs a size"):
-        _core.zero_memory([address(memory)], [])
+        _core.zero_new_memory([address(memory)], [])
 
 
 def test_kept_arrays_are_named_for_those_who_own_them() -> None:

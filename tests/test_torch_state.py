@@ -330,7 +330,7 @@ def test_a_step_that_is_stopped_while_state_begins_has_begun_none(monkeypatch: p
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_core, "zero_memory", stop)
+        patch.setattr(_core, "zero_new_memory", stop)
         with pytest.raises(KeyboardInterrupt):
             a.step()
     assert not a.state

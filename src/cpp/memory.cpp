@@ -10,6 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #define PYADAM_HAS_MMAP 1
+#if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23  // of Linux 5.14, where the C library is older
+#endif
 #else
 #define PYADAM_HAS_MMAP 0
 #endif
@@ -17,9 +20,6 @@
 namespace pyadam {
 namespace {
 
-// From this size on, memory comes straight from the operating system. Its pages are zero without being written, so
-// the first to touch one, and to have it on its own NUMA node, is the thread that updates it.
-constexpr std::size_t large = std::size_t{1} << 20;
 constexpr std::size_t huge_page = std::size_t{1} << 21;
 
 std::byte* align_up(void* address, std::size_t alignment) {
@@ -27,9 +27,32 @@ std::byte* align_up(void* address, std::size_t alignment) {
   return static_cast<std::byte*>(address) + (alignment - beyond) % alignment;
 }
 
-bool is_mapped(std::size_t size) { return PYADAM_HAS_MMAP && size >= large; }
+#if PYADAM_HAS_MMAP
+// For all pages of which the memory has a part.
+[[maybe_unused]] void advise(void* data, std::size_t bytes, int advice) {
+  static const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t before = reinterpret_cast<std::uintptr_t>(data) % page;
+  (void)madvise(static_cast<std::byte*>(data) - before, before + bytes, advice);
+}
+#endif
+
+// Pages that come from the operating system are zero without being written, so the first to touch one, and to have it on
+// its own NUMA node, is the thread that updates it.
+bool is_mapped(std::size_t size) { return PYADAM_HAS_MMAP && size >= large_memory; }
 
 }  // namespace
+
+void populate([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(MADV_POPULATE_WRITE)
+  advise(data, bytes, MADV_POPULATE_WRITE);
+#endif
+}
+
+void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  if (data != nullptr && bytes >= huge_page) advise(data, bytes, MADV_HUGEPAGE);
+#endif
+}
 
 ZeroedMemory::ZeroedMemory(std::size_t bytes) : size_(bytes), is_mapped_(is_mapped(bytes)) {
   const std::size_t alignment = is_mapped(bytes) ? huge_page : state_alignment;
@@ -40,10 +63,7 @@ ZeroedMemory::ZeroedMemory(std::size_t bytes) : size_(bytes), is_mapped_(is_mapp
     block_ = mmap(nullptr, block_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block_ == MAP_FAILED) throw std::bad_alloc();
     data_ = align_up(block_, alignment);
-#if defined(MADV_HUGEPAGE)
-    // A wish: where it is refused, the memory works all the same.
-    (void)madvise(data_, bytes, MADV_HUGEPAGE);
-#endif
+    prefer_huge_pages(data_, bytes);
     return;
   }
 #endif

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
+#include <cstring>
 
 #include "dispatch.hpp"
 #include "flush_denormals.hpp"
+#include "memory.hpp"
 #include "thread_pool.hpp"
 
 namespace pyadam {
@@ -19,6 +22,15 @@ int threads_for(std::size_t elements) {
   return static_cast<int>(std::min<std::size_t>(shares, static_cast<std::size_t>(num_threads)));
 }
 
+// Of a task that is a block of new memory, its `param`.
+void zero_new(const Task& task, std::size_t begin, std::size_t end) {
+  const std::size_t unit = itemsize(task.param_dtype);
+  std::byte* memory = static_cast<std::byte*>(task.param) + begin * unit;
+  const std::size_t bytes = (end - begin) * unit;
+  if (task.size * unit >= large_memory) populate(memory, bytes);
+  std::memset(memory, 0, bytes);
+}
+
 void work_on(Pass pass, const Task& task, std::size_t begin, std::size_t end) {
   const KernelTable& kernels = active_kernels();
   switch (pass) {
@@ -28,6 +40,8 @@ void work_on(Pass pass, const Task& task, std::size_t begin, std::size_t end) {
       return kernels.accumulate(task, begin, end);
     case Pass::zero_grad:
       return kernels.zero_grad(task, begin, end);
+    case Pass::zero_new:
+      return zero_new(task, begin, end);
     case Pass::measure:
       if (has_two_passes(task)) kernel_of(task).measure(task, begin, end);
       return;
@@ -143,20 +157,20 @@ void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals) n
   run_in_parallel(threads, [&shares](int worker) { shares.work(worker); });
 }
 
-void zero_memory(const std::vector<MemoryBlock>& blocks) {
+void zero_new_memory(const std::vector<MemoryBlock>& blocks) {
   constexpr DType unit = DType::int16;
   std::vector<Task> tasks;
   tasks.reserve(blocks.size());
   std::size_t elements = 0;
   for (const MemoryBlock& block : blocks) {
     Task& task = tasks.emplace_back();
-    task.grad = block.data;
-    task.grad_dtype = unit;
+    task.param = block.data;
+    task.param_dtype = unit;
     task.size = block.bytes / itemsize(unit);
     task.first = elements;
     elements += task.size;
   }
-  run_pass(Pass::zero_grad, tasks);
+  run_pass(Pass::zero_new, tasks);
 }
 
 }  // namespace pyadam

@@ -26,7 +26,7 @@ const Kernel& kernel_of(const Task& task);
 bool has_two_passes(const Task& task);
 
 // What can be done to all tasks as one piece of work.
-enum class Pass { sum_squares, accumulate, zero_grad, measure, update };
+enum class Pass { sum_squares, accumulate, zero_grad, zero_new, measure, update };
 
 // With `flush_denormals`, all threads count subnormal numbers as zero while they are at it.
 void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals = false) noexcept;
@@ -37,8 +37,8 @@ struct MemoryBlock {
   std::size_t bytes;
 };
 
-// Sets all blocks to zero. Memory that was never touched costs more to touch than to use: all threads share that, and
-// each gets, as far as blocks are in the order of the work, what it will update.
-void zero_memory(const std::vector<MemoryBlock>& blocks);
+// Sets blocks to zero that were never used. To touch memory for the first time costs more than to use it, so all threads
+// share that; with a block per parameter, each touches what it will update.
+void zero_new_memory(const std::vector<MemoryBlock>& blocks);
 
 }  // namespace pyadam

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "../dispatch.hpp"
+#include "../memory.hpp"
 #include "../parallel.hpp"
 #include "dtype_names.hpp"
 #include "turn.hpp"
@@ -123,6 +124,8 @@ bool AddressedParameters::step(const GivenGradients& gradients, const py::tuple&
   has_grad_norm = result.has_grad_norm;
   if (!result.has_stepped) return false;
   for (const auto& gradient : given) write_step(slots_[gradient.parameter]);
+  if (!has_stepped_) prefer_huge_pages();
+  has_stepped_ = true;
   return true;
 }
 
@@ -197,6 +200,18 @@ void AddressedParameters::make_tasks(const Gradients& gradients) {
     task.bounds = slot.is_bounded ? &slot.bounds : nullptr;
     task.first = elements;
     elements += task.size;
+  }
+}
+
+// After the first step, not before: a huge page may be slow to get, above all on a virtual machine, and the first step
+// would have to wait for all of them.
+void AddressedParameters::prefer_huge_pages() const {
+  for (const Slot& slot : slots_) {
+    const Task& task = slot.task;
+    for (void* state : task.state) pyadam::prefer_huge_pages(state, task.size * itemsize(task.state_dtype));
+    const std::size_t kept = task.param_storage == Storage::split ? itemsize(DType::int16) : itemsize(DType::float32);
+    pyadam::prefer_huge_pages(task.kept, task.size * kept);
+    pyadam::prefer_huge_pages(task.ema, task.size * itemsize(compute_dtype(task.param_dtype)));
   }
 }
 

@@ -81,11 +81,13 @@ class AddressedParameters {
   void make_plans(const Gradients& gradients, const py::tuple& plans);
   void make_tasks(const Gradients& gradients);
   void check_overlaps(const Gradients& gradients);
+  void prefer_huge_pages() const;
 
   std::vector<Keeping> groups_;
   std::vector<Slot> slots_;
   DisjointRanges ranges_;
   bool has_ranges_ = false;
+  bool has_stepped_ = false;
   bool busy_ = false;
 
   // Of the step in hand; members so that their memory is used again.

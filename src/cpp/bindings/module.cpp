@@ -74,7 +74,7 @@ void use_host_threads(std::uintptr_t parallel, std::uintptr_t thread_number) {
   // NOLINTEND(performance-no-int-to-ptr)
 }
 
-void zero_memory(const std::vector<std::uintptr_t>& addresses, const std::vector<std::size_t>& sizes) {
+void zero_new_memory(const std::vector<std::uintptr_t>& addresses, const std::vector<std::size_t>& sizes) {
   if (addresses.size() != sizes.size()) throw std::invalid_argument("each address needs a size");
   std::vector<pyadam::MemoryBlock> blocks;
   blocks.reserve(addresses.size());
@@ -83,7 +83,7 @@ void zero_memory(const std::vector<std::uintptr_t>& addresses, const std::vector
     blocks.push_back({reinterpret_cast<void*>(addresses[i]), sizes[i]});
   }
   const py::gil_scoped_release release;
-  pyadam::zero_memory(blocks);
+  pyadam::zero_new_memory(blocks);
 }
 
 // The sum of the squares of a norm, in the order in which a step adds them.
@@ -128,7 +128,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   m.def("get_min_share", &pyadam::get_min_share);
 
   m.def("sum_of_tiles", &sum_of_tiles, "tiles"_a);
-  m.def("zero_memory", &zero_memory, "addresses"_a, "sizes"_a);
+  m.def("zero_new_memory", &zero_new_memory, "addresses"_a, "sizes"_a);
   m.def("place_of", &pyadam::place_of, "index"_a, "size"_a, "used"_a);
   m.def("kept_arrays", &pyadam::names_of_kept_arrays, "rule"_a, "dtype"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
         "path"_a);

@@ -281,7 +281,7 @@ class Optimizer(torch.optim.Optimizer):
                 numbers += [member.count, *[1.0] * (len(options.numbers) - 1)]
         new_numbers = iter(_state.new_numbers(numbers))
         begun: list[tuple[Member, dict[str, Tensor]]] = []
-        zeros: list[Tensor] = []
+        zeros: dict[str, list[Tensor]] = defaultdict(list)
         for member in members:
             options, state = self._options[member.group], member.state
             made = {}
@@ -290,7 +290,8 @@ class Optimizer(torch.optim.Optimizer):
             _state.make(made, state, member.p, member.kept, options, zeros)
             if made:
                 begun.append((member, made))
-        _state.zero(zeros)
+        for tensors in zeros.values():
+            _state.zero(tensors)
         for member, made in begun:  # a state is whole whenever it is seen
             member.state = self.state.setdefault(member.p, made)
             if member.state is not made:

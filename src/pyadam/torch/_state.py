@@ -34,11 +34,11 @@ def make(
     p: Tensor,
     kept: Mapping[str, torch.dtype],
     options: GroupOptions,
-    zeros: list[Tensor],
+    zeros: dict[str, list[Tensor]],
 ) -> None:
     """Add to `made` the tensors that a parameter's state lacks, and copies in the parameter's layout where it differs.
 
-    Those that begin at zero are added to `zeros`, for `zero` to write.
+    Those that begin at zero are added to `zeros`, by their names, for `zero` to write.
     """
     for index, (key, dtype) in enumerate(kept.items()):
         value = state.get(key)
@@ -49,15 +49,15 @@ def make(
             elif key != "low_bits" and options.initial_state != 0:
                 tensor.fill_(options.initial_state)
             else:
-                zeros.append(tensor)
+                zeros[key].append(tensor)
         elif value.dtype != dtype or not is_same_layout(p.shape, local(p).stride(), local(value).stride()):
             made[key] = state_like(p, dtype, index).copy_(value)
 
 
 def zero(tensors: Sequence[Tensor]) -> None:
-    """Zero new tensors of the state as one piece of work: PyTorch zeroes small ones on one thread, one by one."""
+    """Zero new tensors, one per parameter, as one piece of work: PyTorch zeroes small ones one by one on one thread."""
     here = [*map(local, tensors)]
-    _core.zero_memory([*map(Tensor.data_ptr, here)], [tensor.nbytes for tensor in here])
+    _core.zero_new_memory([*map(Tensor.data_ptr, here)], [tensor.nbytes for tensor in here])
 
 
 def check(
