@@ -36,8 +36,8 @@ std::byte* align_up(void* address, std::size_t alignment) {
 }
 #endif
 
-// Pages that come from the operating system are zero without being written, so the first to touch one, and to have it on
-// its own NUMA node, is the thread that updates it.
+// Pages that come from the operating system are zero without being written, so the first to touch one, and to have it
+// on its own NUMA node, is the thread that updates it.
 bool is_mapped(std::size_t size) { return PYADAM_HAS_MMAP && size >= large_memory; }
 
 }  // namespace

@@ -15,8 +15,8 @@ constexpr std::size_t large_memory = std::size_t{1} << 20;
 // like this one is the same memory in any case.
 void populate(void* data, std::size_t bytes);
 
-// Asks for huge pages, of which fewer have to be looked up in every step. Where memory has small ones already, the system
-// exchanges them little by little, while they are used.
+// Asks for huge pages, of which fewer have to be looked up in every step. Where memory has small ones already, the
+// system exchanges them little by little, while they are used.
 void prefer_huge_pages(void* data, std::size_t bytes);
 
 class ZeroedMemory {

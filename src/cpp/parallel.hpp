@@ -37,8 +37,8 @@ struct MemoryBlock {
   std::size_t bytes;
 };
 
-// Sets blocks to zero that were never used. To touch memory for the first time costs more than to use it, so all threads
-// share that; with a block per parameter, each touches what it will update.
+// Sets blocks to zero that were never used. To touch memory for the first time costs more than to use it, so all
+// threads share that; with a block per parameter, each touches what it will update.
 void zero_new_memory(const std::vector<MemoryBlock>& blocks);
 
 }  // namespace pyadam

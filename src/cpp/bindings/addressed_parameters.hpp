@@ -35,9 +35,9 @@ class AddressedParameters {
   void add_group(const std::string& rule, const std::optional<std::string>& master,
                  const std::optional<std::string>& state_dtype, bool has_ema);
 
-  // Adds a parameter to a group, which is known by its number. `kept` has the addresses of the arrays that `names_of_kept_arrays` lists; `step_address` is that
-  // of a number of `step_dtype` that always has the step count, which may be changed there, or 0 if there is none.
-  // `first_element` numbers its elements for random rounding.
+  // Adds a parameter to a group, which is known by its number. `kept` has the addresses of the arrays that
+  // `names_of_kept_arrays` lists; `step_address` is that of a number of `step_dtype` that always has the step count,
+  // which may be changed there, or 0 if there is none. `first_element` numbers its elements for random rounding.
   void add(const std::string& path, std::size_t group, std::uintptr_t address, std::size_t size,
            const std::string& dtype, const std::vector<std::uintptr_t>& kept, std::int64_t step,
            std::uintptr_t step_address, const std::string& step_dtype, std::uint64_t first_element);
