@@ -84,7 +84,7 @@ bool is_plain(const Task& task) {
 }
 
 // Blocks are short, so that the processor loads and stores one while it still divides for the one before.
-constexpr std::size_t block_elements = 256;
+constexpr std::size_t block_elements = 128;
 
 template <class Rule, class T, std::size_t... I>
 void update_plain(const Task& task, std::size_t begin, std::size_t end, std::index_sequence<I...>) {

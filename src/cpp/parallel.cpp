@@ -90,7 +90,7 @@ class Shares {
   Shares(Pass pass, const std::vector<Task>& tasks, int workers, bool flush_denormals)
       : pass_(pass), tasks_(tasks), workers_(workers), flush_denormals_(flush_denormals) {
     const auto count = static_cast<std::size_t>(workers);
-    shares_ = std::max(count, elements_of(tasks) / share_elements);
+    shares_ = std::max(count, elements_of(tasks) / share_elements(pass));
     for (std::size_t i = 0; i < count; ++i) {
       queues_[i].begin = shares_ * i / count;
       queues_[i].end = shares_ * (i + 1) / count;
@@ -111,8 +111,11 @@ class Shares {
   }
 
  private:
-  // Larger shares leave more to wait for at the end, smaller ones cost more to hand out.
-  static constexpr std::size_t share_elements = 64 * tile_elements;
+  // Larger shares leave more to wait for at the end, smaller ones cost more to hand out and to begin. The norm reads an
+  // eighth of the bytes that an update moves.
+  static constexpr std::size_t share_elements(Pass pass) {
+    return (pass == Pass::sum_squares ? 512 : 64) * tile_elements;
+  }
 
   struct alignas(64) Queue {  // a cache line each, since workers write to them
     std::atomic<std::size_t> taken;
