@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,19 @@ def test_a_wrong_num_threads_is_refused(bad: Any, error: type[Exception], use_th
     with pytest.raises(error):
         pyadam.set_num_threads(bad)
     assert pyadam.get_num_threads() == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this system does not list threads")
+def test_workers_may_run_wherever_the_process_may(use_threads: UseThreads) -> None:
+    use_threads(3)
+    opt = pyadam.Adam(np.ones(LARGE, np.float32))
+    for _ in range(20):
+        time.sleep(2e-3)  # workers fall asleep, wake on some CPU, and may leave it
+        opt.step(np.ones(LARGE, np.float32))
+    time.sleep(0.1)
+    threads = [int(thread.name) for thread in Path("/proc/self/task").iterdir()]
+    assert len(threads) >= 3
+    assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset(os.sched_getaffinity(0))}
 
 
 # Python threads

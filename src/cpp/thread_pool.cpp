@@ -10,6 +10,9 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 namespace pyadam {
 namespace {
@@ -25,6 +28,29 @@ bool look_for(const Condition& condition) {
     std::this_thread::yield();
   }
   return false;
+}
+
+// The CPU that this thread is on, or -1 where that cannot be told.
+int this_cpu() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// Leaves the CPU that the caller is on. Linux wakes a thread there if all other CPUs seem to be taken, as idle ones of
+// a virtual machine do, and has no reason to move it later, since the caller goes on without it.
+void step_aside([[maybe_unused]] int callers_cpu) {
+#if defined(__linux__)
+  if (this_cpu() != callers_cpu) return;
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(callers_cpu, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  (void)sched_setaffinity(0, sizeof allowed, &allowed);
+#endif
 }
 
 // Workers sleep between jobs and live until the process ends.
@@ -43,13 +69,18 @@ class ThreadPool {
  private:
   void open(int workers, const std::function<void(int)>& work) {
     start_workers(workers);
+    bool are_all_awake = false;
     {
       const std::lock_guard<std::mutex> lock(state_);
       work_ = &work;
       workers_ = workers;
+      callers_cpu_ = this_cpu();
+      are_all_awake = asleep_ == 0;
       job_.fetch_add(1, std::memory_order_release);
     }
+    if (are_all_awake) return;
     wake_.notify_all();
+    std::this_thread::yield();  // lets those step aside that wake here
   }
 
   // Who has not joined the job by now never will; waits for those who have.
@@ -77,9 +108,17 @@ class ThreadPool {
     std::uint64_t last_job = 0;
     for (;;) {
       const auto is_new = [&] { return job_.load(std::memory_order_acquire) != last_job; };
-      look_for(is_new);
+      const bool is_awake = look_for(is_new);
       std::unique_lock<std::mutex> lock(state_);
-      wake_.wait(lock, is_new);
+      if (!is_awake) {
+        ++asleep_;
+        wake_.wait(lock, is_new);
+        --asleep_;
+        const int callers_cpu = callers_cpu_;
+        lock.unlock();
+        step_aside(callers_cpu);
+        lock.lock();
+      }
       last_job = job_.load(std::memory_order_relaxed);
       if (work_ == nullptr || index >= workers_) continue;
       const std::function<void(int)>& work = *work_;
@@ -97,8 +136,10 @@ class ThreadPool {
   std::mutex state_;
   std::condition_variable wake_;
   std::condition_variable done_;
-  const std::function<void(int)>* work_ = nullptr;  // guarded by state_, as is workers_
+  const std::function<void(int)>* work_ = nullptr;  // guarded by state_, as are the next three
   int workers_ = 0;
+  int callers_cpu_ = -1;
+  int asleep_ = 0;
   std::atomic<std::uint64_t> job_{0};  // written under state_, as is joined_
   std::atomic<int> joined_{0};
 };

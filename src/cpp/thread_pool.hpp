@@ -15,7 +15,7 @@ constexpr int max_threads = 1024;
 //
 // Why not OpenMP: the end of its regions waits for every thread of the team. Where the system wakes one late (it may
 // put it on the core on which the caller spins), a step of 0.4 ms took 8 ms; and after a fork GNU OpenMP waits for
-// ever.
+// ever. Threads here that wake on the caller's core go to another one.
 void run_in_parallel(int workers, const std::function<void(int)>& work);
 
 // The entry points of OpenMP's run time, by the names GOMP_parallel and omp_get_thread_num.

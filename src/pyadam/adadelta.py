@@ -38,6 +38,11 @@ class Adadelta(Optimizer):
     **common
         ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
+
     Notes
     -----
     Libraries agree on the formula, and differ in defaults: Keras has lr 1e-3, ρ 0.95 and ε 1e-7; ensmallen and chainer

@@ -38,6 +38,11 @@ class Adagrad(Optimizer):
     **common
         ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
+
     Notes
     -----
     PyTorch, MLX, chainer and ensmallen add ε outside the root; optax, Keras and PennyLane inside it, the first two with

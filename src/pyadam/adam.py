@@ -45,10 +45,8 @@ class Adam(Optimizer):
 
     Raises
     ------
-    TypeError
-        If a parameter is not an array of float32 or float64, or a hyperparameter is of the wrong type.
-    ValueError
-        If a parameter is read-only, not contiguous or shares memory with another, or a hyperparameter is out of range.
+    TypeError, ValueError
+        As for every `Optimizer`.
 
     Notes
     -----
@@ -120,6 +118,11 @@ class AdamW(Adam):
 
     Parameters are those of `Adam`, except that `weight_decay` is 1e-2 by default and always decoupled: every step first
     multiplies `p` by ``1 - lr * weight_decay``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
 
     Notes
     -----

@@ -37,6 +37,11 @@ class Adamax(Optimizer):
     **common
         ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
+
     Notes
     -----
     PyTorch and optax put ε where pyadam does. Keras, ensmallen and MLX add it to the denominator `u`. MLX leaves out

@@ -38,6 +38,11 @@ class LAMB(Optimizer):
     **common
         ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
+
     Notes
     -----
     optax, tinygrad and pytorch_optimizer agree; Keras has ε 1e-7 and decays weights outside the ratio. Norms are summed

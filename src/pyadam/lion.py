@@ -34,6 +34,11 @@ class Lion(Optimizer):
     **common
         ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
+
     Notes
     -----
     ``sign(0)`` is 0. Libraries agree on the formula; optax's default weight decay is 1e-3, MLX's 0.

@@ -117,6 +117,16 @@ class Optimizer:
         from one end to the other in a step. The files have no name and go with the optimizer; `save` keeps what is in
         them. Together with parameters in ``np.memmap``, nothing of the size of the model is in memory.
 
+    Raises
+    ------
+    TypeError
+        If a parameter is not an array of these dtypes, or a hyperparameter is unknown or of the wrong type.
+    ValueError
+        If a parameter is read-only, not contiguous, shares memory with another or, having 16 bits, has no `master`; if
+        a hyperparameter is out of range; if params are nested too deeply or hold themselves.
+    OSError
+        If `state_dir` cannot hold the state.
+
     Notes
     -----
     `weight_decay` is added to the gradient, times `p` (L2), or with ``decoupled_weight_decay=True`` shrinks `p` by

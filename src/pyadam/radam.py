@@ -42,6 +42,11 @@ class RAdam(Optimizer):
     **common
         ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
+
     Notes
     -----
     As in PyTorch, ε is added to the root before bias correction and the step is rectified where ρ > 5. optax adds ε

@@ -48,6 +48,11 @@ class RMSprop(Optimizer):
     **common
         ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As for every `Optimizer`.
+
     Notes
     -----
     PyTorch, MLX and ensmallen add ε outside the root and multiply `lr` at the end, with α 0.99. Keras, optax and

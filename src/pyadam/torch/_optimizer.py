@@ -283,11 +283,11 @@ class Optimizer(torch.optim.Optimizer):
         begun: list[tuple[Member, dict[str, Tensor]]] = []
         zeros: dict[str, list[Tensor]] = defaultdict(list)
         for member in members:
-            options, state = self._options[member.group], member.state
-            made = {}
-            if options.keeps_step and "step" not in state:
+            options = self._options[member.group]
+            made: dict[str, Tensor] = {}
+            if options.keeps_step and "step" not in member.state:
                 made = dict(zip(options.numbers, new_numbers, strict=False))
-            _state.make(made, state, member.p, member.kept, options, zeros)
+            _state.make(made, member, options, zeros)
             if made:
                 begun.append((member, made))
         for tensors in zeros.values():

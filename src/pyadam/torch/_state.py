@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from torch import Tensor
 from .. import _core
 from ._layout import is_same_layout, local, state_like
 from ._options import GroupOptions
+
+if TYPE_CHECKING:
+    from ._bound import Member
 
 # What only pyadam keeps, and what PyTorch makes when it first needs it: begins anew where it is missing.
 _MADE_LATER = frozenset({"master", "low_bits", "ema", "momentum_buffer"})
@@ -28,20 +31,14 @@ def new_numbers(values: Sequence[float]) -> list[Tensor]:
     return list(torch.tensor(values, dtype=count_dtype(), device="cpu").unbind())
 
 
-def make(
-    made: dict[str, Tensor],
-    state: Mapping[str, Any],
-    p: Tensor,
-    kept: Mapping[str, torch.dtype],
-    options: GroupOptions,
-    zeros: dict[str, list[Tensor]],
-) -> None:
+def make(made: dict[str, Tensor], member: Member, options: GroupOptions, zeros: dict[str, list[Tensor]]) -> None:
     """Add to `made` the tensors that a parameter's state lacks, and copies in the parameter's layout where it differs.
 
     Those that begin at zero are added to `zeros`, by their names, for `zero` to write.
     """
-    for index, (key, dtype) in enumerate(kept.items()):
-        value = state.get(key)
+    p = member.p
+    for index, (key, dtype) in enumerate(member.kept.items()):
+        value = member.state.get(key)
         if value is None:
             tensor = made[key] = state_like(p, dtype, index)
             if key in _BEGIN_AS_THE_PARAMETER:
