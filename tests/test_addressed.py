@@ -135,13 +135,14 @@ def test_a_snapshot_sees_what_lists_and_dicts_hold() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
-def test_memory_is_zeroed_where_it_is_told_to(threads: int, use_threads: Callable[[int], None]) -> None:
+@pytest.mark.parametrize("border", [100_000, 1_000_000])  # from 1 MiB on, a block also gets its pages
+def test_memory_is_zeroed_where_it_is_told_to(border: int, threads: int, use_threads: Callable[[int], None]) -> None:
     use_threads(threads)
-    memory = np.ones(300_001, np.int16)
-    blocks = [memory[1:1], memory[1:2], memory[5:100_000], memory[100_001:-1]]
+    memory = np.ones(3 * border + 1, np.int16)
+    blocks = [memory[1:1], memory[1:2], memory[5:border], memory[border + 1 : -1]]
     _core.zero_new_memory([address(block) for block in blocks], [block.nbytes for block in blocks])
     assert not any(block.any() for block in blocks)
-    np.testing.assert_array_equal(np.flatnonzero(memory), [0, 2, 3, 4, 100_000, 300_000])
+    np.testing.assert_array_equal(np.flatnonzero(memory), [0, 2, 3, 4, border, 3 * border])
     with pytest.raises(ValueError, match="each address needs a size"):
         _core.zero_new_memory([address(memory)], [])
 

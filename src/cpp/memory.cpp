@@ -50,7 +50,7 @@ void populate([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
 
 void prefer_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
 #if defined(MADV_HUGEPAGE)
-  if (data != nullptr && bytes >= huge_page) advise(data, bytes, MADV_HUGEPAGE);
+  if (bytes >= huge_page) advise(data, bytes, MADV_HUGEPAGE);
 #endif
 }
 

@@ -8,7 +8,6 @@
 
 #include "dispatch.hpp"
 #include "flush_denormals.hpp"
-#include "memory.hpp"
 #include "thread_pool.hpp"
 
 namespace pyadam {

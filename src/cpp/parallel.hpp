@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernel_table.hpp"
+#include "memory.hpp"
 #include "step.hpp"
 
 namespace pyadam {
@@ -31,14 +32,8 @@ enum class Pass { sum_squares, accumulate, zero_grad, zero_new, measure, update 
 // With `flush_denormals`, all threads count subnormal numbers as zero while they are at it.
 void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals = false) noexcept;
 
-// Memory of which each array has an even number of bytes.
-struct MemoryBlock {
-  void* data;
-  std::size_t bytes;
-};
-
-// Sets blocks to zero that were never used. To touch memory for the first time costs more than to use it, so all
-// threads share that; with a block per parameter, each touches what it will update.
+// Sets blocks to zero, of an even number of bytes each, that were never used. To touch memory for the first time costs
+// more than to use it, so all threads share that; with a block per parameter, each touches what it will update.
 void zero_new_memory(const std::vector<MemoryBlock>& blocks);
 
 }  // namespace pyadam

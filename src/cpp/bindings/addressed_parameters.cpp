@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "../dispatch.hpp"
-#include "../memory.hpp"
 #include "../parallel.hpp"
 #include "dtype_names.hpp"
 #include "turn.hpp"
@@ -77,7 +76,10 @@ void AddressedParameters::add(const std::string& path, std::size_t group, std::u
   const Storage storage = storage_of(view.dtype, keeping, path);
   std::vector<KeptArray> arrays = kept_arrays(view.dtype, keeping, storage);
   if (kept.size() != arrays.size()) throw std::invalid_argument("an address for each array kept is needed");
-  for (std::size_t k = 0; k < kept.size(); ++k) arrays[k].data = pointer(kept[k]);
+  for (std::size_t k = 0; k < kept.size(); ++k) {
+    arrays[k].data = pointer(kept[k]);
+    small_pages_.push_back({arrays[k].data, size * itemsize(arrays[k].dtype)});
+  }
 
   Slot slot{path, view.range(), group, step, pointer(step_address), dtype_named(step_dtype)};
   slot.task = task_of(view, arrays, active_kernels().rules[keeping.rule].states, storage);
@@ -124,8 +126,7 @@ bool AddressedParameters::step(const GivenGradients& gradients, const py::tuple&
   has_grad_norm = result.has_grad_norm;
   if (!result.has_stepped) return false;
   for (const auto& gradient : given) write_step(slots_[gradient.parameter]);
-  if (!has_stepped_) prefer_huge_pages();
-  has_stepped_ = true;
+  exchange_small_pages();
   return true;
 }
 
@@ -205,14 +206,9 @@ void AddressedParameters::make_tasks(const Gradients& gradients) {
 
 // After the first step, not before: a huge page may be slow to get, above all on a virtual machine, and the first step
 // would have to wait for all of them.
-void AddressedParameters::prefer_huge_pages() const {
-  for (const Slot& slot : slots_) {
-    const Task& task = slot.task;
-    for (void* state : task.state) pyadam::prefer_huge_pages(state, task.size * itemsize(task.state_dtype));
-    const std::size_t kept = task.param_storage == Storage::split ? itemsize(DType::int16) : itemsize(DType::float32);
-    pyadam::prefer_huge_pages(task.kept, task.size * kept);
-    pyadam::prefer_huge_pages(task.ema, task.size * itemsize(compute_dtype(task.param_dtype)));
-  }
+void AddressedParameters::exchange_small_pages() {
+  for (const MemoryBlock& kept : small_pages_) prefer_huge_pages(kept.data, kept.bytes);
+  small_pages_.clear();
 }
 
 std::vector<std::int64_t> AddressedParameters::steps() const {

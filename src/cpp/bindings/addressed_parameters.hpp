@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "../memory.hpp"
 #include "../step.hpp"
 #include "../whole_step.hpp"
 #include "arrays.hpp"
@@ -81,13 +82,13 @@ class AddressedParameters {
   void make_plans(const Gradients& gradients, const py::tuple& plans);
   void make_tasks(const Gradients& gradients);
   void check_overlaps(const Gradients& gradients);
-  void prefer_huge_pages() const;
+  void exchange_small_pages();
 
   std::vector<Keeping> groups_;
   std::vector<Slot> slots_;
   DisjointRanges ranges_;
   bool has_ranges_ = false;
-  bool has_stepped_ = false;
+  std::vector<MemoryBlock> small_pages_;  // what is kept beside parameters, until the first step
   bool busy_ = false;
 
   // Of the step in hand; members so that their memory is used again.
