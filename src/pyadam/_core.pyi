@@ -10,6 +10,7 @@ __version__: str
 COMPILER: str
 MAX_THREADS: int
 TILE: int
+LARGE_MEMORY: int  # bytes from which on an array has a place of its own in its pages
 RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]]  # name: (state names, scalar names)
 GRADIENT_DTYPES: dict[str, int]  # name: the number that GivenGradients takes
 

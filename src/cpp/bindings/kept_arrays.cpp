@@ -98,11 +98,10 @@ Task task_of(const ParameterView& view, const std::vector<KeptArray>& kept, std:
 }
 
 std::size_t place_of(std::size_t index, std::size_t bytes, std::size_t used) {
-  constexpr std::size_t large = std::size_t{1} << 20;
   constexpr std::size_t page = 4096;
   constexpr std::size_t stagger = 11 * state_alignment;  // the parameter and five arrays spread over a page
   const std::size_t aligned = (used + state_alignment - 1) / state_alignment * state_alignment;
-  if (bytes < large) return aligned;
+  if (bytes < large_memory) return aligned;
   // Streams that are at the same place of a page at the same time share one set of the first-level cache and drive each
   // other out of it, as all do whose arrays are of 2^25 elements: a step took 1.4 to 2.5 times longer on AMD's Zen 4.
   const std::size_t wanted = (index + 1) * stagger % page;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../dispatch.hpp"
+#include "../memory.hpp"
 #include "../norms.hpp"
 #include "../parallel.hpp"
 #include "../thread_pool.hpp"
@@ -115,6 +116,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
   m.attr("COMPILER") = compiler();
   m.attr("MAX_THREADS") = max_threads;
   m.attr("TILE") = pyadam::tile_elements;
+  m.attr("LARGE_MEMORY") = pyadam::large_memory;
   m.attr("RULES") = rules();
   m.attr("GRADIENT_DTYPES") = pyadam::gradient_dtypes();
 

@@ -14,6 +14,7 @@ DTYPE_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16
 DTYPES = {"int16": torch.int16, **{name: dtype for dtype, name in DTYPE_NAMES.items()}}
 
 _PAGE = 4096  # bytes, which `_core.place_of` leaves free at most
+_SMALL = _core.LARGE_MEMORY // 8  # elements, fewer of which, of any dtype, it leaves where they are
 
 # Types of tensors that a process has as a whole.
 WHOLE = (Tensor, torch.nn.Parameter)
@@ -93,6 +94,11 @@ def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
     begin = _core.place_of(index, size, memory.data_ptr()) - memory.data_ptr()
     storage = memory.untyped_storage()
     return torch.empty(0, dtype=dtype).set_(storage, begin // dtype.itemsize, p.shape, p.stride())
+
+
+def states_like(params: Sequence[Tensor], dtype: torch.dtype, index: int) -> list[Tensor]:
+    """As `state_like`, for many parameters, of which most may be small."""
+    return [torch.empty_like(p, dtype=dtype) if p.numel() < _SMALL else state_like(p, dtype, index) for p in params]
 
 
 def copy_like(p: Tensor, values: Tensor, dtype: torch.dtype) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -75,16 +75,20 @@ class Optimizer(torch.optim.Optimizer):
     _begins_at_once: ClassVar[bool] = False
 
     def __init__(self, params: Any, options: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
-        given = {**OF_GROUPS, **OF_OPTIMIZER, **extras}
-        for key in given:
-            if key not in OF_GROUPS and key not in OF_OPTIMIZER:
+        of_groups = dict(OF_GROUPS)
+        of_optimizer = dict(OF_OPTIMIZER)
+        for key, value in extras.items():
+            if key in of_groups:
+                of_groups[key] = value
+            elif key in of_optimizer:
+                of_optimizer[key] = check_hyperparameter(key, value, key)
+            else:
                 raise TypeError(f"{type(self).__name__} has no option {key!r}")
-        for key in OF_OPTIMIZER:
-            setattr(self, key, check_hyperparameter(key, given.pop(key), key))
+        self.__dict__.update(of_optimizer)
         #: Number of steps skipped for a gradient that was not finite.
         self.skipped = 0
         self._unbind()
-        super().__init__(params, {**options, **self._fixed, **given})
+        super().__init__(params, {**options, **self._fixed, **of_groups})
         if self._begins_at_once:
             self._begin()
 
@@ -130,18 +134,20 @@ class Optimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _check(self, group: int) -> None:
-        for i, p in enumerate(self.param_groups[group]["params"]):
+        for p, name in zip(self.param_groups[group]["params"], self._names(group), strict=True):
             here = local(p)
             if here.device.type == "cpu":
-                check_parameter(here, self._name(group, i))
+                check_parameter(here, name)
 
     def _new_options(self, index: int, group: Mapping[str, Any]) -> GroupOptions:
         keys = tuple(key for key in self.defaults if key in group)
         return GroupOptions(self._rules, keys, index)
 
-    def _name(self, group: int, index: int) -> str:
+    def _names(self, group: int) -> list[str]:
         names = self.param_groups[group].get("param_names")
-        return f"parameter {names[index]!r}" if names else f"param_groups[{group}]['params'][{index}]"
+        if names:
+            return [f"parameter {name!r}" for name in names]
+        return [f"param_groups[{group}]['params'][{i}]" for i in range(len(self.param_groups[group]["params"]))]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters that have a gradient.
@@ -207,7 +213,7 @@ class Optimizer(torch.optim.Optimizer):
         first_element = 0
         for g, group in enumerate(self.param_groups):
             others = []
-            for i, p in enumerate(group["params"]):
+            for p, name in zip(group["params"], self._names(g), strict=True):
                 here = p if plain else local(p)
                 if not plain and here.device.type != "cpu":
                     others.append(p)
@@ -216,15 +222,14 @@ class Optimizer(torch.optim.Optimizer):
                 if p.grad is None and not state:
                     waiting.append(p)
                 else:
-                    name = self._name(g, i)
                     if not plain:
                         check_parameter(here, name)
                         if p.grad is not None:
                             read_in_place(local(p.grad), here, name)
                     members.append(self._member(p, here, g, name, state or {}, first_element))
                 first_element += here.numel()
-            name = f"param_groups[{g}]"
-            elsewhere.append(Elsewhere(self._torch, others, group, settings, self.state, name) if others else None)
+            where = f"param_groups[{g}]"
+            elsewhere.append(Elsewhere(self._torch, others, group, settings, self.state, where) if others else None)
         self._refuse_parts(members, settings)
         self._begin_state(members)
         self._lists = [self.state, self.param_groups, *(group["params"] for group in self.param_groups)]
@@ -252,9 +257,9 @@ class Optimizer(torch.optim.Optimizer):
         self._read_options()
         members = []
         for g, group in enumerate(self.param_groups):
-            for i, p in enumerate(group["params"]):
+            for p, name in zip(group["params"], self._names(g), strict=True):
                 if local(p).device.type == "cpu":
-                    members.append(self._member(p, local(p), g, self._name(g, i), {}, 0))
+                    members.append(self._member(p, local(p), g, name, {}, 0))
         self._begin_state(members)
 
     def _member(self, p: Tensor, here: Tensor, g: int, name: str, state: Any, first_element: int) -> Member:
@@ -273,25 +278,18 @@ class Optimizer(torch.optim.Optimizer):
         # SGD has no count in PyTorch: a buffer tells that a first step was taken.
         return max(1, self._counts.get(p, 0)) if state.get("momentum_buffer") is not None else 0
 
-    def _begin_state(self, members: list[Member]) -> None:
-        numbers: list[float] = []
+    def _begin_state(self, members: Sequence[Member]) -> None:
+        alike: dict[Any, list[Member]] = defaultdict(list)
         for member in members:
-            options = self._options[member.group]
-            if options.keeps_step and "step" not in member.state:
-                numbers += [member.count, *[1.0] * (len(options.numbers) - 1)]
-        new_numbers = iter(_state.new_numbers(numbers))
-        begun: list[tuple[Member, dict[str, Tensor]]] = []
-        zeros: dict[str, list[Tensor]] = defaultdict(list)
-        for member in members:
-            options = self._options[member.group]
-            made: dict[str, Tensor] = {}
-            if options.keeps_step and "step" not in member.state:
-                made = dict(zip(options.numbers, new_numbers, strict=False))
-            _state.make(made, member, options, zeros)
-            if made:
-                begun.append((member, made))
-        for tensors in zeros.values():
-            _state.zero(tensors)
+            keys = _state.lacking(member, self._options[member.group])
+            if keys:
+                alike[member.group, member.here.dtype, keys].append(member)
+        begun: list[tuple[Member, dict[str, Tensor]]] = [
+            (member, _state.laid_out(member)) for member in members if member.state
+        ]
+        for (group, _, keys), those in alike.items():
+            columns = [_state.begin(key, those, self._options[group]) for key in keys]
+            begun += zip(those, (dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)), strict=True)
         for member, made in begun:  # a state is whole whenever it is seen
             member.state = self.state.setdefault(member.p, made)
             if member.state is not made:
@@ -378,9 +376,9 @@ class Optimizer(torch.optim.Optimizer):
         for g, group in enumerate(groups):
             options = self._new_options(g, group)
             options.read(group)
-            for i, (key, p) in enumerate(zip(group["params"], self.param_groups[g]["params"], strict=True)):
+            for key, p, name in zip(group["params"], self.param_groups[g]["params"], self._names(g), strict=True):
                 if states.get(key):
-                    states[key] = _Protected(self._loaded(states[key], p, options, self._name(g, i)))
+                    states[key] = _Protected(self._loaded(states[key], p, options, name))
         return {**state_dict, "state": states, "param_groups": groups}
 
     @torch.no_grad()

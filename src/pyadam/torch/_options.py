@@ -42,6 +42,9 @@ OF_OPTIMIZER: dict[str, Any] = {
     key: value for key, value in optimizer.OF_OPTIMIZER.items() if key in Extras.__annotations__
 }
 
+# Types of values that are no tensors and hold none.
+_PLAIN = frozenset({float, int, bool, str, type(None)})
+
 # Hyperparameters of the NumPy classes that torch.optim has not, or not in every class.
 _NUMPY_ONLY = {
     "decoupled_weight_decay": False,
@@ -98,9 +101,14 @@ class GroupOptions:
         if len(seen) == len(self._seen) and not self._may_change_inside and all(map(is_, seen, self._seen)):
             return False
         values = {**_NUMPY_ONLY, **OF_GROUPS}
+        may_change_inside = False
         for key, value in zip(self._keys, seen, strict=True):
-            if key not in OF_GROUPS or value is not OF_GROUPS[key]:  # those are known to be right
-                values[key] = check(key, _bounds(value) if key == "bounds" else _number(value), self._name(key))
+            if key in OF_GROUPS and value is OF_GROUPS[key]:
+                continue  # known to be right
+            if type(value) not in _PLAIN:
+                may_change_inside |= _holds_tensor(value)
+                value = _bounds(value) if key == "bounds" else _number(value)
+            values[key] = check(key, value, self._name(key))
         refuse_how(group, f"param_groups[{self._index}]")
         #: The name of the kernel's rule, and with it what decides which arrays are kept beside a parameter.
         self.rule = self._rules._rule(values)
@@ -118,7 +126,7 @@ class GroupOptions:
         )
         #: Names of the numbers in a state that begins: the step count and what is derived from it.
         self.numbers = ("step", *self._rules._derived_state(values, 1)) if self.keeps_step else ()
-        self._may_change_inside = any(map(_holds_tensor, seen))
+        self._may_change_inside = may_change_inside
         self._seen = seen
         self.values = values
         if self._planner is None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import _core
-from ._layout import is_same_layout, local, state_like
+from ._layout import is_same_layout, local, state_like, states_like
 from ._options import GroupOptions
 
 if TYPE_CHECKING:
@@ -28,33 +28,58 @@ def count_dtype() -> torch.dtype:
 
 def new_numbers(values: Sequence[float]) -> list[Tensor]:
     """Return a tensor for each number, which lie side by side: a step writes to one after the other."""
-    return list(torch.tensor(values, dtype=count_dtype(), device="cpu").unbind())
+    shape = (len(values),) if len(values) > 1 else ()  # a lone one is no view, which would take as long again
+    if any(values):
+        numbers = torch.tensor(values, dtype=count_dtype(), device="cpu").reshape(shape)
+    else:
+        numbers = torch.empty(shape, dtype=count_dtype(), device="cpu")
+        zero([numbers])
+    return list(numbers.unbind()) if shape else [numbers]
 
 
-def make(made: dict[str, Tensor], member: Member, options: GroupOptions, zeros: dict[str, list[Tensor]]) -> None:
-    """Add to `made` the tensors that a parameter's state lacks, and copies in the parameter's layout where it differs.
+def lacking(member: Member, options: GroupOptions) -> tuple[str, ...]:
+    """Return the names of what a parameter's state has yet to begin with."""
+    state = member.state
+    if not state:
+        return (*options.numbers, *member.kept)
+    numbers = () if "step" in state else options.numbers
+    return (*numbers, *(key for key in member.kept if state.get(key) is None))
 
-    Those that begin at zero are added to `zeros`, by their names, for `zero` to write.
-    """
-    p = member.p
-    for index, (key, dtype) in enumerate(member.kept.items()):
-        value = member.state.get(key)
-        if value is None:
-            tensor = made[key] = state_like(p, dtype, index)
-            if key in _BEGIN_AS_THE_PARAMETER:
-                tensor.copy_(p)
-            elif key != "low_bits" and options.initial_state != 0:
-                tensor.fill_(options.initial_state)
-            else:
-                zeros[key].append(tensor)
-        elif value.dtype != dtype or not is_same_layout(p.shape, local(p).stride(), local(value).stride()):
-            made[key] = state_like(p, dtype, index).copy_(value)
+
+def begin(key: str, members: Sequence[Member], options: GroupOptions) -> list[Tensor]:
+    """Return what the states of members with the same options and dtype begin with under a name."""
+    if key in options.numbers:
+        return new_numbers([member.count for member in members] if key == "step" else [1.0] * len(members))
+    kept = members[0].kept
+    tensors = states_like([member.p for member in members], kept[key], list(kept).index(key))
+    if key in _BEGIN_AS_THE_PARAMETER:
+        for tensor, member in zip(tensors, members, strict=True):
+            tensor.copy_(member.p)
+    elif key != "low_bits" and options.initial_state != 0:
+        for tensor in tensors:
+            tensor.fill_(options.initial_state)
+    else:
+        zero(tensors)
+    return tensors
 
 
 def zero(tensors: Sequence[Tensor]) -> None:
     """Zero new tensors, one per parameter, as one piece of work: PyTorch zeroes small ones one by one on one thread."""
     here = [*map(local, tensors)]
     _core.zero_new_memory([*map(Tensor.data_ptr, here)], [tensor.nbytes for tensor in here])
+
+
+def laid_out(member: Member) -> dict[str, Tensor]:
+    """Return copies, which lie as the parameter does, of those of its tensors that do not."""
+    p = member.p
+    copies = {}
+    for index, (key, dtype) in enumerate(member.kept.items()):
+        value = member.state.get(key)
+        if value is None:
+            continue
+        if value.dtype != dtype or not is_same_layout(p.shape, member.here.stride(), local(value).stride()):
+            copies[key] = state_like(p, dtype, index).copy_(value)
+    return copies
 
 
 def check(
