@@ -289,6 +289,19 @@ def add_group(optimizer: Any, params: list[Any]) -> None:
     optimizer.add_param_group({"params": params[-1:], "lr": 0.5})
 
 
+def extend_group(optimizer: Any, params: list[Any]) -> None:
+    group = optimizer.param_groups[0]
+    group["param_names"] = [f"p{i}" for i in range(len(params))]
+    params.append(torch.nn.Parameter(torch.ones(3, dtype=torch.float64)))
+    group["params"].append(params[-1])
+
+
+def shorten_group(optimizer: Any, params: list[Any]) -> None:
+    group = optimizer.param_groups[0]
+    group["param_names"] = [f"p{i}" for i in range(len(params))]
+    del group["params"][0]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -305,6 +318,8 @@ def add_group(optimizer: Any, params: list[Any]) -> None:
         restride,
         restride_state,
         add_group,
+        extend_group,
+        shorten_group,
     ],
     ids=lambda change: change.__name__,
 )

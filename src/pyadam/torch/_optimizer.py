@@ -144,10 +144,9 @@ class Optimizer(torch.optim.Optimizer):
         return GroupOptions(self._rules, keys, index)
 
     def _names(self, group: int) -> list[str]:
-        names = self.param_groups[group].get("param_names")
-        if names:
-            return [f"parameter {name!r}" for name in names]
-        return [f"param_groups[{group}]['params'][{i}]" for i in range(len(self.param_groups[group]["params"]))]
+        names = [f"parameter {name!r}" for name in self.param_groups[group].get("param_names", ())]
+        count = len(self.param_groups[group]["params"])  # another than of names, where users have edited the list
+        return [*names[:count], *(f"param_groups[{group}]['params'][{i}]" for i in range(len(names), count))]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters that have a gradient.
