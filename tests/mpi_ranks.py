@@ -181,6 +181,9 @@ def options(folder: Path) -> None:
         for group in opt.param_groups:
             group["lr"] = 0.01 / (1 + step)
 
+    def other_settings(opt: Any, _: int) -> None:
+        opt.clip_norm, opt.skip_nonfinite, opt.flush_denormals = 2.0, True, True
+
     every = {"lr": 0.01, "weight_decay": 0.1, "clip_norm": 1.0, "clip_value": 0.05, "l1": 0.01}
     every.update(ema_decay=0.9, ema_warmup=True)
     bounded = np.linspace(-1, 0, 3500).reshape(70, 50), np.linspace(0, 2, 3500).reshape(70, 50)
@@ -191,6 +194,7 @@ def options(folder: Path) -> None:
         compare(pyadam.Adam, np.float64, groups=groups, edit=with_infinity, skip_nonfinite=True, clip_norm=0.1)
         compare(pyadam.Adam, groups=groups, step_options={"grad_scale": 128.0}, clip_norm=0.5)
         compare(pyadam.Adam, groups=groups, prepare=new_rates)
+        compare(pyadam.Adam, groups=groups, prepare=other_settings)  # which the states tell, too
         compare(pyadam.Adam, groups=groups, lr=pyadam.schedules.Cosine(0.1, 4), clip_norm=lambda step: 1.0 + step)
     compare(pyadam.Adam, distributed={"bucket_cap_mb": 25})
     compare(pyadam.Adam, grad_dtype=np.float64, clip_norm=1.0)

@@ -21,7 +21,7 @@ def snapshot(opt: pyadam.Optimizer) -> dict[str, Any]:
         "steps": core.steps,
         "step_count": core.step_count,
         "skipped": core.skipped,
-        "of the optimizer": (opt.clip_norm, opt.skip_nonfinite, opt.seed, opt.accumulated),
+        "of the optimizer": (opt._own_options(), opt.accumulated),
         "options": [group.options for group in opt.param_groups],
     }
 

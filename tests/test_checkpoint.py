@@ -307,6 +307,21 @@ def test_the_optimizer_that_loads_keeps_its_own_schedule(path: Path) -> None:
     assert opt.param_groups[0]["lr"] is schedule
 
 
+@pytest.mark.skipif(os.name != "posix", reason="no files are mapped on this system")
+def test_what_the_optimizer_has_as_a_whole_can_be_given_anew(path: Path, tmp_path: Path) -> None:
+    opt = pyadam.Adam(np.ones(3), clip_norm=1.0)
+    opt.step(np.ones(3))
+    opt.save(path)
+    own = {"clip_norm": schedule, "skip_nonfinite": True, "flush_denormals": True, "seed": 3}
+    again = pyadam.load(path, state_dir=tmp_path, **own)
+    assert again._own_options() == own
+    assert again._core.state_dir == str(tmp_path)
+    np.testing.assert_array_equal(again._core.state(0)["exp_avg"], opt._core.state(0)["exp_avg"])
+    assert again.param_groups[0].options == opt.param_groups[0].options
+    with pytest.raises(ValueError, match="state_dir must be the path of a directory"):
+        pyadam.load(path, state_dir=path)
+
+
 @pytest.mark.parametrize(("key", "value", "error"), [("lr", -1.0, ValueError), ("rho", 0.5, KeyError)])
 def test_a_wrong_override_is_refused(key: str, value: Any, error: Any, path: Path) -> None:
     pyadam.Adam(np.ones(3)).save(path)

@@ -257,6 +257,20 @@ def test_gradients_that_had_to_be_copied_are_zeroed_too() -> None:
         np.testing.assert_array_equal(g, np.zeros(4))
 
 
+class Stubborn(np.ndarray[Any, Any]):
+    """An array whose own methods must not run once a step has begun to write."""
+
+    def fill(self, value: Any) -> None:
+        raise AssertionError(value)
+
+
+def test_zeroing_runs_no_code_of_the_gradients() -> None:
+    g = np.ones(8)[::2].view(Stubborn)
+    opt = pyadam.SGD(np.zeros(4), lr=1.0)
+    opt.step(g, zero_grad=True)
+    np.testing.assert_array_equal(np.asarray(g), np.zeros(4))
+
+
 def test_a_skipped_step_zeroes_gradients_or_every_later_one_would_be_skipped() -> None:
     opt = pyadam.SGD([np.zeros(2)], skip_nonfinite=True)
     g = np.array([NAN, 1.0])

@@ -317,6 +317,24 @@ def test_optimizers_in_several_threads_do_not_disturb_each_other(use_threads: Us
 
 
 @pytest.mark.usefixtures("hasty")
+def test_nadam_multiplies_its_momenta_once_whatever_threads_ask() -> None:
+    steps = range(1, 2000)
+    for trial in range(10):
+        options = {**pyadam.NAdam(np.zeros(1)).param_groups[0].options, "momentum_decay": 0.004 + trial * 1e-5}
+        found: list[list[Any]] = []
+
+        def ask(options: Any = options, found: Any = found) -> None:
+            found.append([pyadam.NAdam._derived_state(options, t) for t in steps])
+
+        run_together(*[ask] * 4)
+        assert found[1:] == found[:-1]
+        product, (beta1, _) = 1.0, options["betas"]
+        for t in steps:
+            product *= beta1 * (1 - 0.5 * 0.96 ** (t * options["momentum_decay"]))
+            assert found[0][t - 1] == {"mu_product": product}
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_state_saved_while_another_thread_steps_is_that_of_one_step(use_threads: UseThreads) -> None:
     use_threads(2)
     rng = np.random.default_rng(2)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._common_options import SAVED_OF_OPTIMIZER
 from ._hyperparameters import check
 from ._param_group import ParamGroup
 
@@ -48,7 +49,7 @@ def own_options(state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     if not isinstance(given, Mapping):
         raise TypeError(f"state_dict['options'] must be a dict, found {type(given).__name__}")
     for key in given:
-        if key not in ("clip_norm", "skip_nonfinite", "flush_denormals", "seed"):
+        if key not in SAVED_OF_OPTIMIZER:
             raise ValueError(f"state_dict['options'] has an unknown entry {key!r}")
     options = {key: check(key, value, f"state_dict['options'][{key!r}]") for key, value in given.items()}
     return options, _step(state_dict.get("skipped", 0), "state_dict['skipped']")

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .optimizer import CommonOptions, Optimizer
+from ._common_options import CommonOptions
+from .optimizer import Optimizer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -50,8 +51,8 @@ class Adam(Optimizer):
 
     Notes
     -----
-    Arithmetic is in the parameter's dtype, one rounding per operation, the same on every CPU and for any number of
-    threads; `pyadam.reference.adam` states it in NumPy.
+    Arithmetic is in float64 for float64 parameters and in float32 for all others, one rounding per operation, the same
+    on every CPU and for any number of threads; `pyadam.reference.adam` states it in NumPy.
 
     Libraries disagree about epsilon: PyTorch, optax, MLX and autograd use the default form; Keras, scikit-learn,
     TensorFlow, chainer and PennyLane that of ``epsilon_hat=True``. With `amsgrad`, PyTorch, and pyadam with it, keeps
@@ -114,10 +115,30 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
+    r"""Adam with decoupled weight decay (Loshchilov & Hutter, 2019).
 
-    Parameters are those of `Adam`, except that `weight_decay` is 1e-2 by default and always decoupled: every step first
-    multiplies `p` by ``1 - lr * weight_decay``.
+    .. math:: p_t = (1 - lr λ) p_{t-1} - \frac{lr}{1-β_1^t} \frac{m_t}{\sqrt{v_t} / \sqrt{1-β_2^t} + ε}
+
+    with `m` and `v` as in `Adam`.
+
+    Parameters
+    ----------
+    params : ndarray, or list, tuple or dict of params, or list of group dicts
+        As for every `Optimizer`.
+    lr : float or function, default 1e-3
+        Step size, >= 0.
+    betas : (float, float) or function, default (0.9, 0.999)
+        Decay rates of the averages `m` and `v`, in [0, 1).
+    eps : float or function, default 1e-8
+        Added to the denominator, >= 0.
+    weight_decay : float or function, default 1e-2
+        The weight decay λ, >= 0, always decoupled: `p` is multiplied by ``1 - lr * weight_decay`` before the update.
+    amsgrad : bool, default False
+        Divide by the root of the largest `v` so far (Reddi et al., 2018). Fixed at construction.
+    epsilon_hat : bool, default False
+        Use the form of section 2 of Adam's paper: see `Adam`.
+    **common
+        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
 
     Raises
     ------

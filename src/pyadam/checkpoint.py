@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from . import _core, _state_dict
 from ._atomic_file import replacing
+from ._common_options import OF_OPTIMIZER
+from ._hyperparameters import check_setting
 from ._interrupts import all_or_nothing
 from ._json_values import Arrays, decode, dumps, encode, loads
 from ._safetensors import CheckpointError as CheckpointError
@@ -28,7 +30,15 @@ FORMAT = 1  # raised when an older pyadam could not read a file, or would read i
 
 
 def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
-    """Write `optimizer` to a file: see `Optimizer.save`."""
+    """Write `optimizer` to a file: see `Optimizer.save`.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What is written.
+    path : path-like
+        The file.
+    """
     parts, groups = optimizer._parts(copy=False), optimizer.param_groups
     schedules = [(i, key) for i, group in enumerate(groups) for key in group.options if group.is_scheduled(key)]
     schedules += [(_WHOLE, "clip_norm")] * optimizer.has_clip_schedule
@@ -54,7 +64,15 @@ def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
 
 
 def restore(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
-    """Read a file into `optimizer`: see `Optimizer.load`."""
+    """Read a file into `optimizer`: see `Optimizer.load`.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        What is read into; it has the parameters of the file.
+    path : path-like
+        The file.
+    """
     with _opened(path) as checkpoint:
         checkpoint.copy_in(optimizer)
 
@@ -67,14 +85,14 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
     path : path-like
         The file.
     **overrides
-        Hyperparameters that every group gets in place of the saved ones. A file has of a schedule only the last value,
-        so that schedules are given here, or set in `param_groups` later.
+        Hyperparameters in place of the saved ones, for every group; also `clip_norm`, `skip_nonfinite` and
+        `flush_denormals`. A file has of a schedule only the last value, so that schedules are given here, or set later.
 
     Returns
     -------
     Optimizer
-        Of the class that was saved, with new arrays, in memory order as they were, under `params`. Their nesting is
-        that of lists, tuples and dicts: a namedtuple becomes a tuple, any other mapping a dict.
+        Of the class that was saved; its `params` are new arrays in the memory order of the saved ones. Their nesting
+        is that of lists, tuples and dicts: a namedtuple becomes a tuple, any other mapping a dict.
 
     Raises
     ------
@@ -84,7 +102,7 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
     OSError
         If the file cannot be read.
     KeyError, TypeError, ValueError
-        If an override is no hyperparameter of the class, of the wrong type or out of range.
+        If an override is no hyperparameter of a group, of the wrong type, out of range or fixed at construction.
 
     Warns
     -----
@@ -116,16 +134,15 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
     >>> again.step_count
     1
     """
+    own = {key: check_setting(key, value, key) for key, value in overrides.items() if key in OF_OPTIMIZER}
     with _opened(path) as checkpoint:
-        optimizer = checkpoint.rebuilt()
+        optimizer = checkpoint.rebuilt(own.get("state_dir"))
         checkpoint.copy_in(optimizer)
         schedules = checkpoint.schedules()
-    for key, value in overrides.items():
-        if key in ("clip_norm", "skip_nonfinite", "flush_denormals"):
-            setattr(optimizer, key, value)
-            continue
+    optimizer._set_own(own)
+    for key in overrides.keys() - own.keys():
         for group in optimizer.param_groups:
-            group[key] = value
+            group[key] = overrides[key]
     for index, key in schedules:
         if key not in overrides:
             name = key if index == _WHOLE else f"param_groups[{index}][{key!r}]"
@@ -182,7 +199,7 @@ class _Checkpoint:
         """Return which hyperparameters were schedules: a group and a key each."""
         return [(int(index), str(key)) for index, key in self._parsed("schedules")]
 
-    def rebuilt(self) -> Optimizer:
+    def rebuilt(self, state_dir: str | None) -> Optimizer:
         """Return an optimizer with new parameters and the hyperparameters of the file, which has taken no step."""
         cls = _class(self.reader.metadata.get("class", ""))
         others = decode(self._parsed("optimizer"), self._read)
@@ -195,6 +212,7 @@ class _Checkpoint:
             for group in state_dict["param_groups"]
         ]
         optimizer: Optimizer = cls.__new__(cls)
+        others["own_options"] = {**others.get("own_options", {}), "state_dir": state_dir}
         optimizer.__setstate__({**others, "trees": trees, "options": options, "state_dict": state_dict})
         return optimizer
 

@@ -40,6 +40,13 @@ class History:
         if the optimizer knows it; ``"update_ratio"`` if asked for; the hyperparameters of that step, with schedules
         as their values, such as ``"lr"`` and ``"betas[0]"``, or ``"group1/lr"`` where there are several groups.
 
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong type.
+    ValueError
+        If `every` is less than 1, or `update_ratio` goes without an optimizer.
+
     Examples
     --------
     >>> import numpy as np, pyadam
@@ -132,7 +139,18 @@ class History:
         return f"History({len(self)} rows of {', '.join(self.columns) or 'nothing'})"
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write all rows with a line of names; floats so that they are read back with the same bits."""
+        """Write all rows with a line of names; floats so that they are read back with the same bits.
+
+        Parameters
+        ----------
+        path : path-like
+            The file. One that is there is written over.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns or ["step"])
             writer.writeheader()
@@ -142,8 +160,20 @@ class History:
     def from_csv(cls, path: str | os.PathLike[str]) -> History:
         """Read what `to_csv` wrote, into a history without an optimizer.
 
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        History
+            The rows of the file.
+
         Raises
         ------
+        OSError
+            If the file cannot be read.
         ValueError
             If the file has no line of names with ``step``, or a value is no number.
         """

@@ -100,7 +100,20 @@ class LossScaler:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict`, or that of PyTorch's ``GradScaler``, returned."""
+        """Take over what `state_dict`, or that of PyTorch's ``GradScaler``, returned.
+
+        Parameters
+        ----------
+        state_dict : dict
+            The scale and the policy.
+
+        Raises
+        ------
+        KeyError
+            If an entry is missing. Nothing has changed then.
+        TypeError, ValueError
+            If an entry is of the wrong type or out of range. Nothing has changed then.
+        """
         scale = check("grad_scale", state_dict["scale"], "scale")
         growth, backoff = (check("grad_scale", state_dict[key], key) for key in ("growth_factor", "backoff_factor"))
         if growth < 1.0:

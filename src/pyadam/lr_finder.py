@@ -36,6 +36,8 @@ class RangeTest:
         Its exponential average, with bias correction.
     stopped : {"", "diverged", "non-finite loss"}
         Why it stopped early, if it did. A loss that is not finite is not among the losses.
+    num_steps : int
+        The number of steps asked for.
 
     Notes
     -----
@@ -51,7 +53,13 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float:
-        """The suggestion to begin with: `valley`."""
+        """The suggestion to begin with: `valley`.
+
+        Raises
+        ------
+        ValueError
+            As for `valley`.
+        """
         return self.valley
 
     @property
@@ -60,6 +68,11 @@ class RangeTest:
 
         The valley is as many steps long as the longest falling subsequence of the losses, and ends where that ends. It
         is the more careful of the two suggestions.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than ``num_steps // 10 + 7`` losses.
         """
         lrs, losses = self._trimmed("valley")
         falls = np.ones(len(losses), int)
@@ -75,6 +88,11 @@ class RangeTest:
 
         The slope is the central difference of the losses over the steps, which for an exponential sweep is the slope
         over the logarithm of the rate, as in fastai's ``steep``.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than ``num_steps // 10 + 7`` losses.
         """
         lrs, losses = self._trimmed("steepest")
         return float(lrs[np.gradient(losses).argmin()])
@@ -162,7 +180,8 @@ def range_test(
     smoothing : float, default 0.98
         The β of the average, in [0, 1).
     diverge_factor : float, default 4.0
-        When to stop, > 1. Where the least loss is negative, by how many times its size, less one, it may be exceeded.
+        Stop when the smoothed loss exceeds ``best + (diverge_factor - 1) * |best|``, where `best` is its least so far;
+        must be > 1.
     progress : bool, default True
         Show a progress bar, if tqdm is installed: ``pip install 'pyadam[progress]'``.
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from .optimizer import CommonOptions, Optimizer
+from ._common_options import CommonOptions
+from .optimizer import Optimizer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -55,7 +56,8 @@ class NAdam(Optimizer):
 
     References
     ----------
-    Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
+    Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016,
+    https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ.
 
     Examples
     --------
@@ -109,18 +111,19 @@ def _momentum(beta1: float, psi: float, t: int) -> float:
 
 
 @lru_cache(maxsize=64)
-def _products(beta1: float, psi: float) -> list[float]:
+def _products(beta1: float, psi: float) -> dict[int, float]:
     """Return the products of the momenta up to the steps 0, 1, ..., as far as they were asked for."""
     del beta1, psi
-    return [1.0]
+    return {0: 1.0}
 
 
 def _product(beta1: float, psi: float, t: int) -> float:
     """Return the product of the momenta up to step `t`, multiplied in the order of the steps."""
     products = _products(beta1, psi)
-    while len(products) <= t:
-        product = products[-1] * _momentum(beta1, psi, len(products))
-        if product == products[-1]:  # rounding has stopped it, for ever since momenta grow: the table ends here
+    while (step := len(products)) <= t:
+        before = products[step - 1]
+        product = before * _momentum(beta1, psi, step)
+        if product == before:  # rounding has stopped it, for ever since momenta grow: the table ends here
             return product
-        products.append(product)
+        products[step] = product  # which another thread may have done meanwhile
     return products[t]

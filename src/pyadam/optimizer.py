@@ -8,54 +8,17 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, _state_dict
+from ._common_options import OF_GROUPS, OF_OPTIMIZER, SAVED_OF_OPTIMIZER, CommonOptions
 from ._hyperparameters import check, check_setting, is_schedule
 from ._interrupts import all_or_nothing, restoring
 from ._param_group import ParamGroup, Part
 from ._structure import arrays_of_group, is_group_list, structure_of_groups
-
-
-class CommonOptions(TypedDict, total=False):
-    """The keyword arguments that every class takes."""
-
-    maximize: bool
-    l1: Any
-    bounds: Any
-    clip_value: Any
-    ema_decay: Any
-    ema_warmup: bool
-    master: Any
-    state_dtype: Any
-    clip_norm: Any
-    skip_nonfinite: bool
-    flush_denormals: bool
-    seed: int
-    state_dir: Any
-
-
-# Defaults of what every group has, and of what the optimizer has as a whole.
-OF_GROUPS: CommonOptions = {
-    "maximize": False,
-    "l1": 0.0,
-    "bounds": None,
-    "clip_value": None,
-    "ema_decay": None,
-    "ema_warmup": False,
-    "master": None,
-    "state_dtype": None,
-}
-OF_OPTIMIZER: CommonOptions = {
-    "clip_norm": None,
-    "skip_nonfinite": False,
-    "flush_denormals": False,
-    "seed": 0,
-    "state_dir": None,
-}
 
 
 class _Accumulated:
@@ -179,11 +142,8 @@ class Optimizer:
         self._is_advancing = False
         self._is_swapped = False
         self._core = _core.BoundParameters()
-        self._core.seed = own_options["seed"]
         self._core.state_dir = own_options.get("state_dir") or ""
-        self._core.skip_nonfinite = own_options["skip_nonfinite"]
-        self._core.flush_denormals = own_options.get("flush_denormals", False)
-        self.clip_norm = own_options["clip_norm"]
+        self._set_own({**OF_OPTIMIZER, **own_options})
         self._has_groups = has_groups
         self._structure, structures = structure_of_groups(trees, has_groups)
         self.param_groups: list[ParamGroup] = []
@@ -489,13 +449,19 @@ class Optimizer:
 
     def _exported(self, copy: bool) -> dict[str, Any]:
         clip_norm = self._clip_norm_at(max(self.step_count - 1, 0)) if self.has_clip_schedule else self._clip_norm
-        options = {"clip_norm": clip_norm, **self._own_options()}
+        options = {**self._own_options(), "clip_norm": clip_norm}
         exported = _state_dict.export(self._core, self.param_groups, copy)
         return {**exported, "skipped": self.skipped, "options": options}
 
     def _own_options(self) -> dict[str, Any]:
-        """Return what the optimizer has as a whole, but for `clip_norm`, which may be a schedule."""
-        return {"skip_nonfinite": self.skip_nonfinite, "flush_denormals": self.flush_denormals, "seed": self.seed}
+        """Return what the optimizer has as a whole; `clip_norm` may be a schedule."""
+        return {key: getattr(self, key) for key in SAVED_OF_OPTIMIZER}
+
+    def _set_own(self, options: Mapping[str, Any]) -> None:
+        """Set those of the options that the optimizer has as a whole which are given, checked already."""
+        for key in SAVED_OF_OPTIMIZER:
+            if key in options:
+                setattr(self if key == "clip_norm" else self._core, key, options[key])
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state that `state_dict`, or PyTorch's optimizer of the same name, returned.
@@ -522,11 +488,9 @@ class Optimizer:
         def take_over() -> None:
             copy_in()
             self._core.skipped = skipped
-            self._core.seed = options.get("seed", self.seed)
-            self._core.skip_nonfinite = options.get("skip_nonfinite", self.skip_nonfinite)
-            self._core.flush_denormals = options.get("flush_denormals", self.flush_denormals)
-            if not self.has_clip_schedule:
-                self.clip_norm = options.get("clip_norm", self._clip_norm)
+            if self.has_clip_schedule:
+                options.pop("clip_norm", None)
+            self._set_own(options)
 
         return take_over
 
@@ -611,7 +575,7 @@ class Optimizer:
         return {
             "trees": self.params if self._has_groups else [self.params],
             "options": [group.options for group in self.param_groups],
-            "own_options": {**self._own_options(), "clip_norm": self.clip_norm},
+            "own_options": self._own_options(),
             "has_groups": self._has_groups,
             "state_dict": self._exported(copy),
         }

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .optimizer import CommonOptions, Optimizer
+from ._common_options import CommonOptions
+from .optimizer import Optimizer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .optimizer import CommonOptions, Optimizer
+from ._common_options import CommonOptions
+from .optimizer import Optimizer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -54,7 +55,8 @@ class SGD(Optimizer):
     References
     ----------
     Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
-    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013,
+    https://proceedings.mlr.press/v28/sutskever13.html.
 
     Examples
     --------

@@ -212,6 +212,27 @@ ENDINGS = {
         opt.step(g)
         atexit.register(lambda: (opt.step(g), opt.save("run"), opt.load("run")))
     """,
+    "a thread that accumulates": """
+        threading.Thread(target=lambda: [opt.accumulate(g) for _ in iter(int, 1)], daemon=True).start()
+        time.sleep(0.05)
+    """,
+    "a thread that works on addresses": """
+        from pyadam import _core
+        core, memory = _core.AddressedParameters(), [np.zeros_like(g) for _ in range(4)]
+        p, grad, *kept = [array.ctypes.data for array in memory]
+        core.add_group("adam", None, None, False)
+        core.add("p", 0, p, g.size, "float64", kept, 0, 0, "float32", 0)
+        grads, plans = _core.GivenGradients([grad], [_core.GRADIENT_DTYPES["float64"]]), (opt.param_groups[0].plan,)
+        work = lambda core=core, memory=memory: [core.step(grads, plans) for _ in iter(int, 1)]
+        threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.05)
+    """,
+    "a thread that zeroes memory": """
+        from pyadam import _core
+        work = lambda g=g: [_core.zero_new_memory([g.ctypes.data], [g.nbytes]) for _ in iter(int, 1)]
+        threading.Thread(target=work, daemon=True).start()
+        time.sleep(0.05)
+    """,
     "an optimizer in a cycle": """
         opt.step(g)
         opt.itself = opt

@@ -6,6 +6,7 @@
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
 #include "dtype_names.hpp"
+#include "gil.hpp"
 #include "turn.hpp"
 
 namespace pyadam {
@@ -115,13 +116,7 @@ bool AddressedParameters::step(const GivenGradients& gradients, const py::tuple&
   make_tasks(given);
   const StepOptions options{grad_scale, clip_norm, skip_nonfinite, flush_denormals};
   memory_.reserve(tasks_, options);
-  StepResult result{};
-  if (elements_of(tasks_) < gil_release_elements) {
-    result = take_step(tasks_, plans_.all(), options);
-  } else {
-    const py::gil_scoped_release release;
-    result = take_step(tasks_, plans_.all(), options);
-  }
+  const StepResult result = without_gil(elements_of(tasks_), [&] { return take_step(tasks_, plans_.all(), options); });
   grad_norm = result.grad_norm;
   has_grad_norm = result.has_grad_norm;
   if (!result.has_stepped) return false;
@@ -183,8 +178,9 @@ void AddressedParameters::check_overlaps(const Gradients& gradients) {
     const Slot& slot = slots_[gradient.parameter];
     const auto begin = reinterpret_cast<std::uintptr_t>(gradient.data);
     const std::size_t bytes = slot.task.size * itemsize(gradient.dtype);
-    for (const std::size_t owner : ranges_.overlapped_by({begin, begin + bytes})) {
-      throw py::value_error("gradient of " + slot.path + " shares memory with " + slots_[owner].path);
+    const auto owners = ranges_.overlapped_by({begin, begin + bytes});
+    if (!owners.empty()) {
+      throw py::value_error("gradient of " + slot.path + " shares memory with " + slots_[owners.front()].path);
     }
   }
 }

@@ -1,14 +1,13 @@
 #include "bound_parameters.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 
 #include "../dispatch.hpp"
 #include "../parallel.hpp"
+#include "gil.hpp"
 #include "turn.hpp"
 
 namespace pyadam {
@@ -26,17 +25,6 @@ const void* buffer_of(const py::handle& value, const ParameterView& parameter, D
   const GradientView view = view_gradient(array, parameter, path);
   if (!array.is(viewed)) throw std::invalid_argument("an array of the memory order of " + path + " is needed");
   return view.data;
-}
-
-// When the interpreter ends, Python makes other threads that ask for the GIL exit, by unwinding their stacks. That must
-// not go through C++ that expects to hold the GIL, nor through a destructor, where it would end the process: such a
-// thread sleeps here until the process is over.
-void take_gil(PyThreadState* thread) {
-  try {
-    PyEval_RestoreThread(thread);
-  } catch (...) {
-    for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-  }
 }
 
 py::array array_over(const ParameterView& view, const KeptArray& kept, const py::handle& owner) {
@@ -188,6 +176,8 @@ bool BoundParameters::step(const py::object& grads, const py::tuple& plans, cons
   if (!uses_sums_) collect_gradients(grads);
   make_plans(plans);
   const std::vector<py::object> given = zero_grad ? grads_ : std::vector<py::object>();
+  py::object fill;
+  if (zero_grad) fill = py::module_::import("numpy").attr("ndarray").attr("fill");  // not that of a user's class
   StepOptions options{grad_scale, clip_norm, skip_nonfinite, flush_denormals};
   if (uses_sums_) options.grad_divisor *= static_cast<double>(sums_.count());
   // From here on no user's code runs, so what is checked stays true until it is used.
@@ -209,7 +199,7 @@ bool BoundParameters::step(const py::object& grads, const py::tuple& plans, cons
   }
   const StepResult result = run_step(options);
   for (std::size_t i = 0; i < given.size(); ++i) {
-    if (!given[i].is(grads_[i])) given[i].attr("fill")(0);  // what was read is a copy
+    if (!given[i].is(grads_[i])) fill(given[i], 0);  // what was read is a copy
   }
   if (uses_sums_) sums_.forget();
   return result.has_stepped;
@@ -308,14 +298,7 @@ void BoundParameters::check_zeroable(const std::vector<py::object>& given) const
 }
 
 StepResult BoundParameters::run_step(const StepOptions& options, bool is_last) {
-  StepResult result{};
-  if (elements_of(tasks_) < gil_release_elements) {
-    result = take_step(tasks_, plans_.all(), options);
-  } else {
-    PyThreadState* const thread = PyEval_SaveThread();
-    result = take_step(tasks_, plans_.all(), options);
-    take_gil(thread);
-  }
+  const StepResult result = without_gil(elements_of(tasks_), [&] { return take_step(tasks_, plans_.all(), options); });
   grad_norm = result.grad_norm;
   has_grad_norm = result.has_grad_norm;
   if (!result.has_stepped) {
@@ -340,11 +323,7 @@ py::tuple BoundParameters::grad_squares(const py::object& grads) {
   collect_gradients(grads);
   collect_tasks(slots_, ranges_);
   memory_.reserve_grad_squares(tasks_);
-  bool is_nonfinite = false;
-  {
-    const py::gil_scoped_release release;
-    is_nonfinite = measure_gradients(tasks_);
-  }
+  const bool is_nonfinite = without_gil(elements_of(tasks_), [&] { return measure_gradients(tasks_); });
   const std::vector<double>& squares = memory_.grad_squares;
   return py::make_tuple(py::array_t<double>(static_cast<py::ssize_t>(squares.size()), squares.data()), is_nonfinite);
 }
@@ -381,13 +360,7 @@ void BoundParameters::accumulate(const py::object& grads) {
     task.first = elements;
     elements += task.size;
   }
-  if (elements < gil_release_elements) {
-    run_pass(Pass::accumulate, tasks_);
-  } else {
-    PyThreadState* const thread = PyEval_SaveThread();
-    run_pass(Pass::accumulate, tasks_);
-    take_gil(thread);
-  }
+  without_gil(elements, [&] { run_pass(Pass::accumulate, tasks_); });
   for (const std::size_t i : slot_of_task_) sums_.was_added_to(i);
   sums_.count_one();
 }

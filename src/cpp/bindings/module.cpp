@@ -16,6 +16,7 @@
 #include "addressed_parameters.hpp"
 #include "bound_parameters.hpp"
 #include "dlpack.hpp"
+#include "gil.hpp"
 #include "snapshot.hpp"
 #include "tensor_handles.hpp"
 
@@ -83,8 +84,9 @@ void zero_new_memory(const std::vector<std::uintptr_t>& addresses, const std::ve
     // NOLINTNEXTLINE(performance-no-int-to-ptr): Python knows addresses as integers
     blocks.push_back({reinterpret_cast<void*>(addresses[i]), sizes[i]});
   }
-  const py::gil_scoped_release release;
-  pyadam::zero_new_memory(blocks);
+  std::size_t bytes = 0;
+  for (const std::size_t size : sizes) bytes += size;
+  pyadam::without_gil(bytes / sizeof(float), [&] { pyadam::zero_new_memory(blocks); });
 }
 
 // The sum of the squares of a norm, in the order in which a step adds them.

@@ -15,9 +15,6 @@ namespace pyadam {
 
 namespace py = pybind11;
 
-// Shorter work keeps the GIL: to give it up and wait for it again costs more than the work.
-constexpr std::size_t gil_release_elements = 16 * tile_elements;
-
 // Throws std::invalid_argument if there is no rule of that name.
 std::size_t rule_index(const std::string& name);
 

@@ -19,6 +19,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from .. import _core
+from .._common_options import SAVED_OF_OPTIMIZER
 from .._hyperparameters import check
 from .._interrupts import restoring
 from .._param_group import ParamGroup
@@ -271,9 +272,7 @@ class ZeroRedundancyOptimizer:
         facts: dict[str, Any] = {
             "the number of steps": self.step_count,
             "grad_scale": scale,
-            "clip_norm": self._core.clip_norm,
-            "skip_nonfinite": self.skip_nonfinite,
-            "seed": self._core.seed,
+            **{key: getattr(self._core, key) for key in SAVED_OF_OPTIMIZER},
         }
         for i, group in enumerate(self.param_groups):
             values = group.last_values()
@@ -397,6 +396,15 @@ class ZeroRedundancyOptimizer:
     @skip_nonfinite.setter
     def skip_nonfinite(self, value: bool) -> None:
         self._plain.skip_nonfinite = value
+
+    @property
+    def flush_denormals(self) -> bool:
+        """Whether numbers too small to be normal count as zero."""
+        return bool(self._plain.flush_denormals)
+
+    @flush_denormals.setter
+    def flush_denormals(self, value: bool) -> None:
+        self._plain.flush_denormals = value
 
     @property
     def step_count(self) -> int:

@@ -29,6 +29,11 @@ class Cosine(Schedule):
     end : float, default 0.0
         Last value.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
     References
     ----------
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017,
@@ -67,6 +72,11 @@ class CosineRestarts(Schedule):
         Length of a cycle over that of the one before it, >= 1.
     end : float, default 0.0
         The value that every cycle falls towards; the step that would have it starts the next cycle.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     References
     ----------
@@ -119,6 +129,12 @@ class OneCycle(Schedule):
         First over last value, > 0.
     three_phase : bool, default False
         Come down to the first value in as many steps as it took to go up, and from there to the last.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range; if `steps` is less than 2; if `pct_start` is more than
+        0.5 with `three_phase`.
 
     Notes
     -----
@@ -186,6 +202,11 @@ class Triangular(Schedule):
         at every step.
     gamma : float, default 1.0
         The factor of ``"exp_range"``, > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     References
     ----------

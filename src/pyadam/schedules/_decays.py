@@ -21,6 +21,11 @@ class Constant(Schedule):
     value : float
         The value.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `value` is no finite number.
+
     Examples
     --------
     >>> from pyadam import schedules
@@ -55,6 +60,11 @@ class Polynomial(Schedule):
         Steps from `start` to `end`, >= 1.
     begin : int, default 0
         Step until which the value stays `start`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     Examples
     --------
@@ -91,6 +101,11 @@ class Linear(Schedule):
         Steps from `start` to `end`, >= 1.
     begin : int, default 0
         Step until which the value stays `start`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     Examples
     --------
@@ -131,6 +146,11 @@ class Exponential(Schedule):
         Multiply at once after `steps` steps, and at no others.
     end : float, optional
         The value goes no further than this.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     Examples
     --------
@@ -178,6 +198,11 @@ class InverseTime(Schedule):
     staircase : bool, default False
         Let the divisor grow at once after `steps` steps, and at no others.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
     Examples
     --------
     >>> from pyadam import schedules
@@ -210,6 +235,11 @@ class InverseSqrt(Schedule):
         First value.
     timescale : int, default 1
         Steps that it takes to fall to ``start / sqrt(2)``, >= 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
 
     References
     ----------
@@ -247,6 +277,11 @@ class Step(Schedule):
     factor : float, default 0.1
         The factor, >= 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range.
+
     Examples
     --------
     >>> from pyadam import schedules
@@ -279,8 +314,8 @@ class PiecewiseConstant(Schedule):
 
     Raises
     ------
-    ValueError
-        If the numbers of boundaries and values do not go together.
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range, or their lengths do not go together.
 
     Examples
     --------

@@ -28,8 +28,19 @@ def plot(schedules: Callable[[int], Any] | Mapping[str, Callable[[int], Any]], s
 
     Raises
     ------
+    TypeError
+        If `steps` is no whole number.
+    ValueError
+        If `steps` is less than 1.
     ModuleNotFoundError
         If matplotlib is missing: ``pip install 'pyadam[plot]'``.
+
+    Examples
+    --------
+    >>> from pyadam import schedules
+    >>> axes = schedules.plot({"linear": schedules.Linear(1.0, 0.0, 10), "cosine": schedules.Cosine(1.0, 10)}, steps=20)
+    >>> [line.get_label() for line in axes.lines]
+    ['linear', 'cosine']
     """
     count_from(1)("steps", steps)
     if axes is None:

@@ -10,7 +10,7 @@ import torch
 
 import pyadam
 
-from .. import _core, optimizer
+from .. import _common_options, _core
 from .._hyperparameters import check
 from .._plans import Planner
 from ._layout import DTYPE_NAMES, DTYPES
@@ -37,9 +37,11 @@ class Extras(TypedDict, total=False):
 
 
 # Defaults of the extras that a group has, and of those that the optimizer has as a whole.
-OF_GROUPS: dict[str, Any] = {key: value for key, value in optimizer.OF_GROUPS.items() if key in Extras.__annotations__}
+OF_GROUPS: dict[str, Any] = {
+    key: value for key, value in _common_options.OF_GROUPS.items() if key in Extras.__annotations__
+}
 OF_OPTIMIZER: dict[str, Any] = {
-    key: value for key, value in optimizer.OF_OPTIMIZER.items() if key in Extras.__annotations__
+    key: value for key, value in _common_options.OF_OPTIMIZER.items() if key in Extras.__annotations__
 }
 
 # Types of values that are no tensors and hold none.
