@@ -138,6 +138,8 @@ def test_what_cannot_be_recorded_is_refused_and_nothing_kept() -> None:
     with raises(ValueError, "lr, step cannot be given"):
         kept.record(lr=0.1, step=3, loss=1.0)
     assert kept.rows == []
+    with raises(ValueError, "lr cannot be given"):
+        History(opt, every=2).record(lr=0.1)  # of a step that would not be kept, too
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,8 @@ def test_csv_and_back_has_the_same_bits(tmp_path: Path) -> None:
     assert str(back.rows[-1]["loss"]) == "-0.0"
     back.to_csv(tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+    back.record(loss=1.0)
+    assert back.rows[-1]["step"] == kept.rows[-1]["step"] + 1  # type: ignore[operator]
 
 
 def test_nan_is_a_value_and_an_empty_history_a_file(tmp_path: Path) -> None:
@@ -188,6 +192,7 @@ def test_nan_is_a_value_and_an_empty_history_a_file(tmp_path: Path) -> None:
         ("", ["must begin with a line of names with 'step'"]),
         ("a,b\n1,2\n", ["'step'", "['a', 'b']"]),
         ("step,loss\n1,0.5\n2,low\n", ["line 3", "loss must be a number, found 'low'"]),
+        ("step,loss\n1," + "5" * 200_000 + "\n", ["line 2", "field larger than"]),
         ("step,loss\n1,0.5,7\n", ["line 2", "more values than names", "['7']"]),
     ],
 )

@@ -237,7 +237,7 @@ def test_batches_are_read_again_if_they_can_be() -> None:
         ({"start_lr": 0.0}, ValueError, ["start_lr", "> 0"]),
         ({"start_lr": 1.0, "end_lr": 0.1}, ValueError, ["start_lr must be less than end_lr, found 1.0 and 0.1"]),
         ({"mode": "log"}, ValueError, ["mode must be one of 'exp', 'linear', found 'log'"]),
-        ({"smoothing": 1.0}, ValueError, ["smoothing must be in [0, 1), found 1.0"]),
+        ({"smoothing": 1.0}, ValueError, ["smoothing must be a finite number in [0, 1), found 1.0"]),
         ({"diverge_factor": 1.0}, ValueError, ["diverge_factor must be > 1, found 1.0"]),
         ({"progress": 1}, TypeError, ["progress must be True or False"]),
     ],

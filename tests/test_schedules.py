@@ -450,6 +450,11 @@ def test_a_composed_schedule_refuses_the_state_of_other_parts() -> None:
     assert set(state) == {"schedules[0]", "schedules[1]"}
     with raises(ValueError, "state of Join must have ['schedules[0]', 'schedules[1]'], found ['schedules[1]']"):
         schedule.load_state_dict({"schedules[1]": state["schedules[1]"]})
+    other = Join([plateau(3.0), plateau()], [5]).state_dict()
+    other["schedules[1]"]["value"] = -1.0
+    with raises(ValueError, "value of the state of ReduceOnPlateau"):
+        schedule.load_state_dict(other)
+    assert schedule.state_dict() == state
 
 
 def test_a_plateau_is_a_value_with_a_state() -> None:

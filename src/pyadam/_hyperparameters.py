@@ -23,7 +23,7 @@ def _to_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _number_in(low: float, high: float, what: str) -> Callable[[str, Any], float]:
+def number_in(low: float, high: float, what: str) -> Callable[[str, Any], float]:
     """Return the check of a finite number from `low` to `high`, a range that messages call `what`."""
 
     def check_number(name: str, value: Any) -> float:
@@ -37,25 +37,26 @@ def _number_in(low: float, high: float, what: str) -> Callable[[str, Any], float
     return check_number
 
 
-_non_negative = _number_in(0, math.inf, ">= 0")
-_fraction = _number_in(0, 1, "in [0, 1]")
-_decay_rate = _number_in(0, math.nextafter(1, 0), "in [0, 1)")
-_positive = _number_in(math.nextafter(0, 1), math.inf, "> 0")
+non_negative = number_in(0, math.inf, ">= 0")
+_fraction = number_in(0, 1, "in [0, 1]")
+decay_rate = number_in(0, math.nextafter(1, 0), "in [0, 1)")
+_positive = number_in(math.nextafter(0, 1), math.inf, "> 0")
 
 
 def _betas(name: str, value: Any) -> tuple[float, float]:
     if not (isinstance(value, (tuple, list)) and len(value) == 2):
         raise TypeError(f"{name} must be a pair of numbers in [0, 1), found {value!r}")
-    return _decay_rate(f"{name}[0]", value[0]), _decay_rate(f"{name}[1]", value[1])
+    return decay_rate(f"{name}[0]", value[0]), decay_rate(f"{name}[1]", value[1])
 
 
-def _flag(name: str, value: Any) -> bool:
+def flag(name: str, value: Any) -> bool:
+    """Check a bool, or one of NumPy's."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, found {value!r}")
     return bool(value)
 
 
-def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """Return a check that lets None pass: what it stands for is off."""
     return lambda name, value: None if value is None else check(name, value)
 
@@ -145,42 +146,42 @@ def representable(bounds: Bounds, dtype: Any) -> Bounds:
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
-    "lr": _non_negative,
+    "lr": non_negative,
     "betas": _betas,
-    "eps": _non_negative,
-    "weight_decay": _non_negative,
-    "momentum_decay": _non_negative,
-    "lr_decay": _non_negative,
-    "initial_accumulator_value": _non_negative,
+    "eps": non_negative,
+    "weight_decay": non_negative,
+    "momentum_decay": non_negative,
+    "lr_decay": non_negative,
+    "initial_accumulator_value": non_negative,
     "rho": _fraction,
     "alpha": _fraction,
-    "momentum": _non_negative,
+    "momentum": non_negative,
     "dampening": _fraction,
-    "l1": _non_negative,
+    "l1": non_negative,
     "bounds": _bounds,
-    "clip_value": _optional(_positive),
-    "clip_norm": _optional(_positive),
+    "clip_value": optional(_positive),
+    "clip_norm": optional(_positive),
     "grad_scale": _positive,
-    "skip_nonfinite": _flag,
-    "flush_denormals": _flag,
-    "ema_decay": _optional(_decay_rate),
-    "ema_warmup": _flag,
-    "master": _optional(_one_of("float32", "split", "stochastic", "nearest")),
-    "state_dtype": _optional(_state_dtype),
+    "skip_nonfinite": flag,
+    "flush_denormals": flag,
+    "ema_decay": optional(decay_rate),
+    "ema_warmup": flag,
+    "master": optional(_one_of("float32", "split", "stochastic", "nearest")),
+    "state_dtype": optional(_state_dtype),
     "seed": _seed,
-    "state_dir": _optional(_directory),
-    "amsgrad": _flag,
-    "maximize": _flag,
-    "decoupled_weight_decay": _flag,
-    "epsilon_hat": _flag,
-    "centered": _flag,
-    "eps_inside_sqrt": _flag,
-    "nesterov": _flag,
-    "lr_in_momentum": _flag,
+    "state_dir": optional(_directory),
+    "amsgrad": flag,
+    "maximize": flag,
+    "decoupled_weight_decay": flag,
+    "epsilon_hat": flag,
+    "centered": flag,
+    "eps_inside_sqrt": flag,
+    "nesterov": flag,
+    "lr_in_momentum": flag,
 }
 
 # Hyperparameters that decide what is computed, not how much: they are no functions of the step.
-_CONSTANT = frozenset(key for key, check in _CHECKS.items() if check is _flag) | {
+_CONSTANT = frozenset(key for key, check in _CHECKS.items() if check is flag) | {
     "bounds",
     "initial_accumulator_value",
     "master",

@@ -85,8 +85,9 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
     path : path-like
         The file.
     **overrides
-        Hyperparameters in place of the saved ones, for every group; also `clip_norm`, `skip_nonfinite` and
-        `flush_denormals`. A file has of a schedule only the last value, so that schedules are given here, or set later.
+        Hyperparameters in place of the saved ones, for every group; also what the optimizer has as a whole, such as
+        `clip_norm` and `state_dir`. A file has of a schedule only the last value, so that schedules are given here, or
+        set later.
 
     Returns
     -------
@@ -102,7 +103,7 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
     OSError
         If the file cannot be read.
     KeyError, TypeError, ValueError
-        If an override is no hyperparameter of a group, of the wrong type, out of range or fixed at construction.
+        If an override is unknown, of the wrong type, out of range or fixed at construction.
 
     Warns
     -----

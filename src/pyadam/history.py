@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._extras import require
+from ._hyperparameters import flag
 from .optimizer import Optimizer
-from .schedules._checks import count_from, flag
+from .schedules._checks import count_from
 
 Value = int | float | None
 
@@ -94,15 +95,16 @@ class History:
         given = {name: _number(name, value) for name, value in numbers.items()}
         step = self._calls + 1 if self._optimizer is None else self._optimizer.step_count
         own: dict[str, Value] = {"step": step}
-        if self._optimizer is not None and step % self._every == 0:
+        is_kept = step % self._every == 0
+        if self._optimizer is not None:
             own["grad_norm"] = self._optimizer.grad_norm
             own.update(_hyperparameters(self._optimizer))
-            if self._update_ratio:
-                own["update_ratio"] = self._ratio(step)
+        if self._update_ratio:
+            own["update_ratio"] = self._ratio(step) if is_kept else None
         if taken := given.keys() & own.keys():
             raise ValueError(f"{', '.join(sorted(taken))} cannot be given: the history records it itself")
         self._calls += 1
-        if step % self._every == 0:
+        if is_kept:
             row = {"step": step, **given, **own}
             self.rows.append({name: value for name, value in row.items() if value is not None})
         self._copy_params()
@@ -182,10 +184,15 @@ class History:
             reader = csv.DictReader(file, restkey="more values than names", restval=None)
             if "step" not in (reader.fieldnames or ()):
                 raise ValueError(f"{path} must begin with a line of names with 'step', found {reader.fieldnames}")
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                values = {name: _parsed(f"{where}: {name}", text) for name, text in row.items()}
-                history.rows.append({name: value for name, value in values.items() if value is not None})
+            try:
+                for row in reader:
+                    where = f"{path}, line {reader.line_num}"
+                    values = {name: _parsed(f"{where}: {name}", text) for name, text in row.items()}
+                    history.rows.append({name: value for name, value in values.items() if value is not None})
+            except csv.Error as error:
+                raise ValueError(f"{path}, line {reader.line_num + 1}: {error}") from error
+        last = history.rows[-1].get("step") if history.rows else None
+        history._calls = last if isinstance(last, int) else len(history.rows)
         return history
 
     def plot(self, *columns: str) -> Any:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._extras import require
+from ._hyperparameters import decay_rate, flag
 from ._interrupts import restoring
 from ._param_group import ParamGroup
 from .optimizer import Optimizer
-from .schedules._checks import count_from, flag, one_of, positive
+from .schedules._checks import count_from, one_of, positive
 from .schedules._decays import Exponential, Linear
 
 Floats = NDArray[np.float64]
@@ -225,8 +226,7 @@ def range_test(
     start_lr, end_lr = positive("start_lr", start_lr), positive("end_lr", end_lr)
     if start_lr >= end_lr:
         raise ValueError(f"start_lr must be less than end_lr, found {start_lr} and {end_lr}")
-    if not 0 <= smoothing < 1:
-        raise ValueError(f"smoothing must be in [0, 1), found {smoothing}")
+    smoothing = decay_rate("smoothing", smoothing)
     if not diverge_factor > 1:
         raise ValueError(f"diverge_factor must be > 1, found {diverge_factor}")
     one_of("exp", "linear")("mode", mode)

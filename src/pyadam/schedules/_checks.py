@@ -8,7 +8,7 @@ from itertools import pairwise
 from numbers import Integral
 from typing import Annotated, Any
 
-from .._hyperparameters import _number_in
+from .._hyperparameters import flag, non_negative, number_in, optional
 
 Check = Callable[[str, Any], Any]
 
@@ -37,18 +37,6 @@ def one_of(*choices: str) -> Check:
     return check_choice
 
 
-def flag(name: str, value: Any) -> bool:
-    """Check a bool."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, found {value!r}")
-    return value
-
-
-def optional(check: Check) -> Check:
-    """Return `check`, but for None."""
-    return lambda name, value: None if value is None else check(name, value)
-
-
 def increasing_steps(name: str, value: Any) -> tuple[int, ...]:
     """Check steps that each are beyond the one before."""
     if not isinstance(value, (tuple, list)):
@@ -66,14 +54,14 @@ def numbers(name: str, value: Any) -> tuple[float, ...]:
     return tuple(number(f"{name}[{i}]", item) for i, item in enumerate(value))
 
 
-number = _number_in(-math.inf, math.inf, "of any sign")
-positive = _number_in(math.ulp(0.0), math.inf, "> 0")
+number = number_in(-math.inf, math.inf, "of any sign")
+positive = number_in(math.ulp(0.0), math.inf, "> 0")
 
 Number = Annotated[float, number]
 OptionalNumber = Annotated[float | None, optional(number)]
-NonNegative = Annotated[float, _number_in(0, math.inf, ">= 0")]
+NonNegative = Annotated[float, non_negative]
 Positive = Annotated[float, positive]
-Fraction = Annotated[float, _number_in(0, 1, "in [0, 1]")]
+Fraction = Annotated[float, number_in(0, 1, "in [0, 1]")]
 Flag = Annotated[bool, flag]
 Steps = Annotated[int, count_from(1)]
 OptionalSteps = Annotated[int | None, optional(count_from(1))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -42,11 +43,19 @@ class _Composed(Schedule):
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the state is of other parts, or one of them refuses its own. Nothing has changed then.
+        """
         parts = {name: part for name, part in self._stateful() if part.state_dict()}
         if state_dict.keys() != parts.keys():
             what = f"state of {type(self).__name__} must have {sorted(parts)}"
             raise ValueError(f"{what}, found {sorted(map(str, state_dict))}")
+        for name, part in deepcopy(parts).items():  # so that all are checked before one is changed
+            part.load_state_dict(state_dict[name])
         for name, part in parts.items():
             part.load_state_dict(state_dict[name])
 

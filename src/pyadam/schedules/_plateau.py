@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from .._hyperparameters import _number_in
+from .._hyperparameters import decay_rate, non_negative
 from ._checks import count_from, one_of
 
-_fraction = _number_in(0, math.nextafter(1, 0), "in [0, 1)")
-_non_negative = _number_in(0, math.inf, ">= 0")
 _count = count_from(0)
 
 
@@ -72,15 +70,15 @@ class ReduceOnPlateau:
         min_lr: float = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        self.start = _non_negative("start of ReduceOnPlateau", start)
+        self.start = non_negative("start of ReduceOnPlateau", start)
         self.mode = one_of("min", "max")("mode of ReduceOnPlateau", mode)
-        self.factor = _fraction("factor of ReduceOnPlateau", factor)
+        self.factor = decay_rate("factor of ReduceOnPlateau", factor)
         self.patience = _count("patience of ReduceOnPlateau", patience)
-        self.threshold = _non_negative("threshold of ReduceOnPlateau", threshold)
+        self.threshold = non_negative("threshold of ReduceOnPlateau", threshold)
         self.threshold_mode = one_of("rel", "abs")("threshold_mode of ReduceOnPlateau", threshold_mode)
         self.cooldown = _count("cooldown of ReduceOnPlateau", cooldown)
-        self.min_lr = _non_negative("min_lr of ReduceOnPlateau", min_lr)
-        self.eps = _non_negative("eps of ReduceOnPlateau", eps)
+        self.min_lr = non_negative("min_lr of ReduceOnPlateau", min_lr)
+        self.eps = non_negative("eps of ReduceOnPlateau", eps)
         self._value = self.start
         self._best: float | None = None
         self._num_bad_epochs = 0
@@ -157,7 +155,7 @@ class ReduceOnPlateau:
             found = sorted(map(str, state_dict))
             raise ValueError(f"state of ReduceOnPlateau must have {sorted(wanted)}, found {found}")
         where = "of the state of ReduceOnPlateau"
-        value = _non_negative(f"value {where}", state_dict["value"])
+        value = non_negative(f"value {where}", state_dict["value"])
         best: Any = state_dict["best"]
         if best is not None:
             if isinstance(best, bool) or not isinstance(best, Real) or math.isnan(best):
