@@ -45,8 +45,8 @@ def alternate(steps: Sequence[Step], rounds: Iterable[Any], batch_seconds: float
     """Return the seconds per call, a row per round and a column per function.
 
     A round times a batch of calls of each function in turn, after a few untimed ones, so that a drift of the machine
-    meets them all. There is no pause between functions, since waking a sleeping core costs more than any worker thread
-    of the one before that still spins.
+    meets them all. There is no pause between functions, since waking a sleeping core costs more than sharing it with a
+    worker of the function before that still spins.
     """
     sizes = [batch_size(step, batch_seconds) for step in steps]
     seconds = []

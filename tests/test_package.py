@@ -22,7 +22,9 @@ from pyadam import _core, reference
 PACKAGE = Path(pyadam.__file__).parent
 CLASSES = [value for name in pyadam.__all__ if inspect.isclass(value := getattr(pyadam, name))]
 OPTIMIZERS = [cls for cls in CLASSES if issubclass(cls, pyadam.Optimizer) and cls is not pyadam.Optimizer]
-FUNCTIONS = [value for name in pyadam.__all__ if inspect.isfunction(value := getattr(pyadam, name))]
+FUNCTIONS = [
+    value for name in pyadam.__all__ if callable(value := getattr(pyadam, name)) and not inspect.isclass(value)
+]
 
 
 def by_name(value: Any) -> str:
@@ -67,8 +69,10 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert importlib.metadata.version("pyadam") == _core.__version__ == pyadam.__version__
 
 
-def test_every_exported_name_exists() -> None:
+def test_every_exported_name_exists_and_is_listed_before_it_is_used() -> None:
     assert all(hasattr(pyadam, name) for name in pyadam.__all__)
+    done = run_python("-c", "import pyadam; print(set(pyadam.__all__) - set(dir(pyadam)))")
+    assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
 def test_show_config_prints_every_field(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,10 +175,14 @@ def test_everything_public_has_a_docstring_that_begins_with_a_sentence(value: An
         assert re.match(r"[A-Z`].*[.:]$", (inspect.getdoc(documented) or "").partition("\n")[0])
 
 
-@pytest.mark.parametrize("cls", [cls for cls in CLASSES if not issubclass(cls, Exception)], ids=by_name)
-def test_the_examples_in_the_docstring_are_right(cls: type[pyadam.Optimizer]) -> None:
+@pytest.mark.parametrize(
+    "value",
+    [*(cls for cls in CLASSES if not issubclass(cls, Exception)), *FUNCTIONS],
+    ids=by_name,
+)
+def test_the_examples_in_the_docstring_are_right(value: Any) -> None:
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    examples = [test for test in doctest.DocTestFinder().find(cls, cls.__name__) if test.examples]
+    examples = [test for test in doctest.DocTestFinder().find(value, value.__name__) if test.examples]
     assert examples
     for test in examples:
         assert runner.run(test).failed == 0

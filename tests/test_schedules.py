@@ -473,6 +473,7 @@ def test_the_documentation_is_whole_and_its_examples_are_right(name: str) -> Non
     document = inspect.getdoc(cls) or ""
     for parameter in inspect.signature(cls).parameters:
         assert re.search(rf"^(\w+, )*{parameter}(, \w+)* : ", document, flags=re.MULTILINE), parameter
+    assert "\nRaises\n------\n" in document
     examples = [test for test in doctest.DocTestFinder().find(cls, name) if test.examples]
     assert examples
     for test in examples:

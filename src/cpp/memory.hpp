@@ -16,8 +16,8 @@ struct MemoryBlock {
 // From this size on, memory usually comes straight from the operating system, as an address that has no pages yet.
 constexpr std::size_t large_memory = std::size_t{1} << 20;
 
-// Gives memory its pages, which is quicker than touching one after the other. What follows on wishes
-// like this one is the same memory in any case.
+// Gives memory its pages, which is quicker than touching one after the other. Advice only: where the system declines,
+// the memory works all the same.
 void populate(void* data, std::size_t bytes);
 
 // Asks for huge pages, of which fewer have to be looked up in every step. Where memory has small ones already, the

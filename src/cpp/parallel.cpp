@@ -110,8 +110,8 @@ class Shares {
   }
 
  private:
-  // Larger shares leave more to wait for at the end, smaller ones cost more to hand out and to begin. The norm reads an
-  // eighth of the bytes that an update moves.
+  // Larger shares leave more to wait for at the end, smaller ones cost more to hand out and to begin. The norm reads a
+  // seventh of the bytes that Adam's update moves.
   static constexpr std::size_t share_elements(Pass pass) {
     return (pass == Pass::sum_squares ? 512 : 64) * tile_elements;
   }

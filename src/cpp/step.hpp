@@ -60,8 +60,8 @@ struct Task {
   void* param;
   const void* grad;
   std::array<void*, max_states> state;
-  void* kept;  // of `param_storage`: the float32 master, or the missing bits; else null
-  void* ema;   // the parameter's average, of the compute type, or null
+  void* master;  // of `param_storage`: the float32 master, or the bits that a split one has beside `param`; else null
+  void* ema;     // the parameter's average, of the compute type, or null
   std::size_t size;
   std::size_t first;  // elements of the step that come before this parameter
   DType param_dtype;

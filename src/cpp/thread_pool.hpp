@@ -11,7 +11,7 @@ constexpr int max_threads = 1024;
 // Calls work(0) on this thread and, at the same time, work(1) to work(workers - 1) on others, as far as others are
 // there: a thread that cannot be started, that wakes only when work(0) has returned, or that is busy for another
 // caller, is not waited for. So work(0) must be able to do everything, and each call whatever the others have left.
-// Returns when no call is running any more.
+// Returns when no call is running any more. On a host's threads (below) the end waits for all of them.
 //
 // Why not OpenMP: the end of its regions waits for every thread of the team. Where the system wakes one late (it may
 // put it on the core on which the caller spins), a step of 0.4 ms took 8 ms; and after a fork GNU OpenMP waits for

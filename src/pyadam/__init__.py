@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from . import _core, _threads, reference
 from ._config import show_config
-from ._core import __version__, get_num_threads, set_num_threads
+from ._core import __version__
+from ._threads import get_num_threads, set_num_threads
 from .adadelta import Adadelta
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
@@ -51,7 +52,11 @@ __all__ = [
     "show_config",
 ]
 
-_core.set_num_threads(min(_threads.default_num_threads(_os.environ, _threads.usable_cpus()), _core.MAX_THREADS))
+set_num_threads(min(_threads.default_num_threads(_os.environ, _threads.usable_cpus()), _core.MAX_THREADS))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> object:

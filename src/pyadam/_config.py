@@ -9,6 +9,16 @@ def show_config() -> None:
     """Print the version, the instruction sets in use and available, the threads and the compiler.
 
     ``python -m pyadam`` prints the same.
+
+    Examples
+    --------
+    >>> import pyadam
+    >>> pyadam.show_config()  # doctest: +ELLIPSIS
+    pyadam:         ...
+    ISA in use:     ... (PYADAM_ISA chooses)
+    ISAs available: ...
+    threads:        ... (PYADAM_NUM_THREADS caps, set_num_threads sets)
+    compiler:       ...
     """
     lines = {
         "pyadam": _core.__version__,

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._extras import require
+
 PIECE = 2**20  # bytes
 MAX_HEADER = 100_000_000  # bytes; the safetensors library reads no longer one either
 _CHECKSUM = "checksum"
@@ -228,11 +230,7 @@ def _dtype(name: str, code: Any) -> np.dtype[Any]:
     if not isinstance(code, str) or code not in _NAMES:
         raise CheckpointError(f"{name} is of the unknown dtype {code!r:.100}")
     if code == "BF16":
-        try:
-            import ml_dtypes
-        except ImportError:
-            raise ImportError(f"{name} is bfloat16, which needs: pip install 'pyadam[checkpoints]'") from None
-        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(require("ml_dtypes", "bfloat16").bfloat16)
         return bfloat16
     return np.dtype(_NAMES[code])
 

@@ -5,6 +5,55 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from . import _core
+
+
+def set_num_threads(threads: int) -> None:
+    """Set how many threads steps may use, in this process; the results have the same bits with any number.
+
+    Small steps take fewer, since to wake a thread costs more than they do.
+
+    Parameters
+    ----------
+    threads : int
+        From 1 to 1024. At import it is OMP_NUM_THREADS, or else the number of CPUs that the process may use (affinity
+        mask, cgroup quota); PYADAM_NUM_THREADS caps both.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer.
+    ValueError
+        If it is out of range; nothing has changed then.
+
+    Examples
+    --------
+    >>> import pyadam
+    >>> before = pyadam.get_num_threads()
+    >>> pyadam.set_num_threads(1)
+    >>> pyadam.get_num_threads()
+    1
+    >>> pyadam.set_num_threads(before)
+    """
+    _core.set_num_threads(threads)
+
+
+def get_num_threads() -> int:
+    """Return how many threads steps may use.
+
+    Returns
+    -------
+    int
+        What `set_num_threads` was given last, or the environment said at import.
+
+    Examples
+    --------
+    >>> import pyadam
+    >>> pyadam.get_num_threads() >= 1
+    True
+    """
+    return _core.get_num_threads()
+
 
 def default_num_threads(environ: Mapping[str, str], usable_cpus: int) -> int:
     """Return OMP_NUM_THREADS or else `usable_cpus`, but no more than PYADAM_NUM_THREADS."""

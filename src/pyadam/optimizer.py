@@ -379,9 +379,13 @@ class Optimizer:
         Raises
         ------
         RuntimeError
-            From `step` and whatever else would save or change the parameters, within the block.
+            Within the block of another `swap_ema`.
         ValueError
             If no group has an `ema_decay`.
+
+        Notes
+        -----
+        Within the block, `step` and whatever else would save or change the parameters raises RuntimeError.
 
         Examples
         --------

@@ -126,7 +126,7 @@ std::uint64_t run_low_precision(const pyadam::RuleEntry& rule, std::size_t index
   task.param = p.data();
   task.grad = g.data();
   for (std::size_t s = 0; s < rule.states; ++s) task.state[s] = state[s].data();
-  task.kept = kept.data();
+  task.master = kept.data();
   task.size = length;
   task.param_dtype = dtype;
   task.grad_dtype = pyadam::DType::float32;

@@ -92,7 +92,7 @@ Task task_of(const ParameterView& view, const std::vector<KeptArray>& kept, std:
   task.trust_ratio = 1;
   std::size_t next = 0;
   for (; next < states; ++next) task.state[next] = kept[next].data;
-  if (storage == Storage::float32_master || storage == Storage::split) task.kept = kept[next++].data;
+  if (storage == Storage::float32_master || storage == Storage::split) task.master = kept[next++].data;
   if (next < kept.size()) task.ema = kept[next].data;
   return task;
 }

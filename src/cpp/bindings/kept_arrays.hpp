@@ -30,7 +30,7 @@ struct Keeping {
   bool has_ema;
 };
 
-// Throws TypeError or ValueError, beginning with the parameter's `path`, if it cannot be kept so.
+// Throws ValueError, beginning with the parameter's `path`, if it cannot be kept so.
 Storage storage_of(DType param, const Keeping& keeping, const std::string& path);
 
 // Names and dtypes of the arrays of a parameter, their data not yet allocated.

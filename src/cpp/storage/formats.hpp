@@ -64,8 +64,7 @@ constexpr std::uint32_t float16_nan = 0x7e00u;
 
 inline bool is_nan(float x) { return x != x; }
 
-// The bits of a number or of the one NaN that rounding to 16 bits leaves as it is: it would carry those of some others
-// into the sign.
+// The bits of x, with one quiet NaN for all NaNs: rounding some others up would carry into the sign.
 inline std::uint32_t roundable_bits(float x) { return is_nan(x) ? 0x7fc00000u : as_bits(x); }
 
 inline BFloat16 encode(float x, BFloat16 /*format*/) {

@@ -41,7 +41,8 @@ class Randomness {
   }
 
   // Calls work(stream, number, at, count) for runs of the task's elements [begin, begin + n): `at` counts from `begin`,
-  // `number` is what the stream knows the first of the run by. Where its 32 bits begin anew, so does the stream.
+  // `number` is the low half of the first element's index. A run ends where that half wraps around, and the next one
+  // has another stream.
   template <class Work>
   void for_runs(std::size_t stream, std::size_t begin, std::size_t n, const Work& work) {
     const std::uint64_t element = offset_ + begin;

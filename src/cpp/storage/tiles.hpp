@@ -127,13 +127,14 @@ T* load_param(T* tile, const pyadam::Task& task, std::size_t begin, std::size_t 
       case Storage::native:
         break;
       case Storage::float32_master: {
-        float* master = static_cast<float*>(task.kept) + begin;
+        float* master = static_cast<float*>(task.master) + begin;
         with_format(task.param_dtype,
                     [&](auto format) { adopt(master, static_cast<const decltype(format)*>(task.param) + begin, n); });
         return master;
       }
       case Storage::split:
-        join(tile, static_cast<const BFloat16*>(task.param) + begin, static_cast<std::int16_t*>(task.kept) + begin, n);
+        join(tile, static_cast<const BFloat16*>(task.param) + begin, static_cast<std::int16_t*>(task.master) + begin,
+             n);
         return tile;
       case Storage::stochastic:
       case Storage::nearest:
@@ -152,7 +153,7 @@ void store_param(const T* values, const pyadam::Task& task, Randomness& random, 
     using pyadam::Storage;
     if (task.param_storage == Storage::native) return;
     if (task.param_storage == Storage::split) {
-      split(static_cast<BFloat16*>(task.param) + begin, static_cast<std::int16_t*>(task.kept) + begin, values, n);
+      split(static_cast<BFloat16*>(task.param) + begin, static_cast<std::int16_t*>(task.master) + begin, values, n);
       return;
     }
     with_format(task.param_dtype, [&](auto format) {

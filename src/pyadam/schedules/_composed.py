@@ -75,8 +75,9 @@ class Join(_Composed):
 
     Raises
     ------
-    ValueError
-        If the numbers of schedules and boundaries do not go together.
+    TypeError, ValueError
+        If a part is neither a function nor a finite number, or `boundaries` do not increase from 1 or are not one less
+        than the schedules.
 
     Examples
     --------
@@ -121,6 +122,11 @@ class Warmup(_Composed):
     start : float, default 0.0
         First value.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another type or out of range.
+
     Examples
     --------
     >>> from pyadam import schedules
@@ -160,6 +166,11 @@ class WarmupStableDecay(Schedule):
         First and last value.
     shape : {"linear", "cosine", "sqrt"}, default "linear"
         How it comes down.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another type or out of range.
 
     References
     ----------
@@ -201,6 +212,11 @@ class Pair(_Composed):
     ----------
     first, second : function of the step, or float
         The parts.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a part is neither a function nor a finite number.
 
     Examples
     --------

@@ -41,6 +41,11 @@ class ReduceOnPlateau:
     eps : float, default 1e-8
         A reduction by no more than this is not made, >= 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of another type or out of range.
+
     Notes
     -----
     Unlike other schedules it has an identity: groups that share one object reduce together. Two are equal if their
