@@ -1,4 +1,4 @@
-"""The programs in README.md and docs/ run, each by itself."""
+"""The programs in README.md and docs/ run, each by itself, and print what the comments beside `print` say."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def programs() -> list[Any]:
     return found
 
 
+def said_to_print(source: str) -> list[str]:
+    """Return the lines of a program's comments on `print`: up to a semicolon, with ", then " between lines."""
+    comments = re.findall(r"^ *print\(.*\)  # (.*)$", source, flags=re.MULTILINE)
+    return [line for comment in comments for line in comment.partition("; ")[0].split(", then ")]
+
+
 def other_packages(program: ast.Module) -> set[str]:
     """Return the packages that a program imports besides pyadam, its dependency and the standard library."""
     names = set()
@@ -44,9 +50,12 @@ def test_no_block_is_missed(document: Path) -> None:
 
 
 @pytest.mark.parametrize(("document", "source"), programs())
-def test_the_program_runs(document: Path, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_runs_and_prints_what_it_says(
+    document: Path, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     program = ast.parse(source, str(document))
     for package in sorted(other_packages(program)):
         pytest.importorskip(package)
     exec(compile(program, str(document), "exec"), {"__name__": "program"})
+    assert capsys.readouterr().out.splitlines() == said_to_print(source)
