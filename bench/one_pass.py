@@ -13,8 +13,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from footprint import ROOT
 from machine import describe, sentence
-from markdown import table, time_text
+from markdown import rewrite, table, time_text
 from numpy.typing import NDArray
 from timing import alternate
 
@@ -40,6 +41,7 @@ class Way:
     zero_grad: bool = False
 
 
+NAME = "one pass"
 PLAIN = Way("float32", 28, {})
 WAYS = [
     Way("clip_norm", 32, {"clip_norm": CLIP}),
@@ -173,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small arrays and few rounds, to check that all works")
     parser.add_argument("--rounds", type=int, help="rounds per case (default: 15, or 3 with --quick)")
+    parser.add_argument("--write", action="store_true", help="rewrite the tables in docs/one_pass.md")
     args = parser.parse_args()
     size = QUICK if args.quick else LARGE
     rounds = args.rounds or (3 if args.quick else 15)
@@ -185,7 +188,7 @@ def main() -> None:
         rows.append([way.name, str(way.moved), time_text(seconds), f"{ratio:.2f}", f"{way.moved / 28:.2f}"])
         print(*rows[-1], sep="  ", flush=True)
     header = ["AdamW with", "bytes per parameter", "time", "over plain float32's", "bytes, over plain float32's"]
-    print("", table(header, rows), sep="\n")
+    ways = table(header, rows)
 
     names, steps = ["pyadam, one pass", "NumPy"], [one_pass(size), numpy_passes(size)]
     try:
@@ -195,8 +198,11 @@ def main() -> None:
         print("torch is not installed: not compared with")
     seconds, ratio = ratios(steps, rounds)
     rows = [[name, time_text(s), f"{r:.2f}"] for name, s, r in zip(names, seconds, ratio, strict=True)]
-    print("", table(["unscale, check, clip, AdamW, average", "time", "over pyadam's"], rows), sep="\n")
-    print("", sentence(describe(pyadam.get_num_threads())), sep="\n")
+    whole = table(["unscale, check, clip, AdamW, average", "time", "over pyadam's"], rows)
+    text = f"{ways}\n\n{whole}\n\n{sentence(describe(pyadam.get_num_threads()))}"
+    print("", text, sep="\n")
+    if args.write:
+        rewrite(ROOT / "docs/one_pass.md", NAME, text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 from footprint import ROOT
 from markdown import number_text, time_text
-from report import PYADAM, contenders, median
+from report import PYADAM, measured, median
 
 try:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def series_of(results: Results, cases: Sequence[Any], x: str, y: Any) -> dict[st
     """Return points per contender: the number `x` of each case, and what `y` makes of case and result."""
     return {
         name: points
-        for name in contenders(results)
+        for name in measured(results)
         if (points := [(case[x], y(case, case["results"][name])) for case in cases if name in case["results"]])
     }
 
@@ -134,7 +134,7 @@ def peers(results: Results) -> Figure | None:
     chosen = [name for name in PEER_CASES if PYADAM in by_name.get(name, {})]
     if not chosen:
         return None
-    names = [name for name in contenders(results) if any(name in by_name[case] for case in chosen)]
+    names = [name for name in measured(results) if any(name in by_name[case] for case in chosen)]
     figure, row = new_figure(3 * len(chosen) + 1, 4.0, len(chosen), sharey=True)
     for axes, case in zip(row, chosen, strict=True):
         found = {name: by_name[case][name] for name in names if name in by_name[case]}

@@ -8,25 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import contenders
 from cases import CASES, IMPORT_TARGET, RATIO_TARGETS, TIME_TARGETS, WHEEL_TARGET
 from footprint import ROOT
 from machine import sentence
 from markdown import number_text, rewrite, table, time_text
 
 NAME = "speed table"
-PYADAM = "pyadam"
-PEERS = (
-    "byte floor",
-    "torch fused",
-    "DeepSpeed",
-    "numba",
-    "optax",
-    "numexpr",
-    "torch foreach",
-    "torch default",
-    "scikit-learn",
-    "NumPy",
-)
+PYADAM = contenders.PYADAM.name
 EXPLANATION = (
     "pyadam: time of a step. Others: their time over pyadam's, so 2 means that pyadam is twice as fast. "
     "The byte floor is a loop that only moves the same bytes."
@@ -40,17 +29,17 @@ def median(found: Mapping[str, Any], key: str) -> float:
     return float(found[key][1])
 
 
-def contenders(results: Results) -> list[str]:
-    """Return the names of all that were measured, pyadam first."""
-    measured = {name for case in results["cases"] for name in case["results"]}
-    return [name for name in (PYADAM, *PEERS) if name in measured]
+def measured(results: Results) -> list[str]:
+    """Return the names of all contenders that were measured, pyadam first."""
+    found = {name for case in results["cases"] for name in case["results"]}
+    return [contender.name for contender in contenders.CONTENDERS if contender.name in found]
 
 
 def case_table(
     results: Results, cell: Callable[[Mapping[str, Any]], str], first: Callable[..., str], names: set[str]
 ) -> str:
     """Return a row per case, a column per contender; `first` makes pyadam's cell, `cell` the others'."""
-    peers = [name for name in contenders(results) if name != PYADAM]
+    peers = [name for name in measured(results) if name != PYADAM]
     rows = []
     for case in results["cases"]:
         found = case["results"]
@@ -87,7 +76,7 @@ def start_table(results: Results) -> str:
         return "No case of many tensors was run."
     case = max(models, key=lambda case: case["elements"])
     rows = []
-    for name in contenders(results):
+    for name in measured(results):
         if found := case["results"].get(name):
             extra = found["extra_bytes_per_parameter"]
             seconds = [found[f"{key}_seconds"] for key in ("import", "construction", "first_step")]

@@ -17,28 +17,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from cases import MODELS
+from footprint import ROOT
 from machine import describe, sentence
-from markdown import table, time_text
+from markdown import rewrite, table, time_text
 from missing import missing
 from timing import alternate
 
 import pyadam
 import pyadam.torch
 
-Shapes = Sequence[tuple[int, ...]]
+Shapes = Sequence[Sequence[int]]
 
+NAME = "table of pyadam.torch"
 CHECKED_STEPS = 3
 OPTIONS: dict[str, Any] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
-
-
-def gpt2_small() -> Shapes:
-    """Return the shapes of GPT-2 small's 148 parameters, 124 million numbers."""
-    width = 768
-    block = [
-        *[(width,)] * 2, (width, 3 * width), (3 * width,), (width, width), (width,),
-        *[(width,)] * 2, (width, 4 * width), (4 * width,), (4 * width, width), (width,),
-    ]  # fmt: skip
-    return [(50257, width), (1024, width), *block * 12, (width,), (width,)]
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ CASES = [
     Case("one of 100", [(100,)]),
     Case("1,000 of 100", [(100,)] * 1000),
     Case("160 of 10,000", [(10_000,)] * 160),
-    Case("GPT-2 small", gpt2_small(), is_quick=False, is_long=True),
+    Case("GPT-2 small", MODELS["GPT-2 small"]["shapes"], is_quick=False, is_long=True),
 ]
 
 
@@ -178,6 +171,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small cases and few rounds, to check that all works")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="only this case")
     parser.add_argument("--rounds", type=int, help="rounds per case (default: 21, or 3 with --quick)")
+    parser.add_argument("--readme", action="store_true", help="rewrite the table of pyadam.torch in the README")
     return parser.parse_args()
 
 
@@ -214,12 +208,10 @@ def main() -> None:
         "",
         sep="\n",
     )
-    print(
-        table(header, rows),
-        "",
-        sentence({**describe(pyadam.get_num_threads()), **versions}),
-        sep="\n",
-    )
+    text = f"{table(header, rows)}\n\n{sentence({**describe(pyadam.get_num_threads()), **versions})}"
+    print(text)
+    if args.readme:
+        rewrite(ROOT / "README.md", NAME, text)
     for name, reason in reasons.items():
         print(f"Not measured: {name} ({reason}).")
 

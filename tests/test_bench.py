@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,11 +143,17 @@ def test_tables_come_from_the_json(bench: dict[str, ModuleType], tmp_path: Path)
 
 
 def test_documents_have_the_markers_that_scripts_rewrite(bench: dict[str, ModuleType]) -> None:
-    with_text = bench["markdown"].with_text
-    for name in (bench["report"].NAME, bench["rules"].NAME):
-        with_text((ROOT / "README.md").read_text(encoding="utf-8"), name, "")
-    for part in ("constants", "measured", "memory", "predicted"):
-        with_text((ROOT / "docs/scaling.md").read_text(encoding="utf-8"), f"scaling {part}", "")
+    written = {
+        "README.md": {bench["report"].NAME, bench["rules"].NAME, "table of pyadam.torch"},
+        "docs/one_pass.md": {"one pass"},
+        "docs/scaling.md": {f"scaling {part}" for part in ("constants", "measured", "memory", "predicted")}
+        | {f"distributed {part}" for part in ("measured", "model", "predicted")},
+    }
+    for document, names in written.items():
+        text = (ROOT / document).read_text(encoding="utf-8")
+        assert set(re.findall("<!-- (.*): begin -->", text)) == names
+        for name in names:
+            bench["markdown"].with_text(text, name, "")
 
 
 def test_contenders_share_memory_in_groups_with_pyadam(bench: dict[str, ModuleType]) -> None:
