@@ -19,9 +19,17 @@ except ModuleNotFoundError as _error:
         raise
     raise ImportError("pyadam.torch needs PyTorch: pip install 'pyadam[torch]'") from None
 
-from ._classes import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 from ._optimizer import Optimizer
 from ._threads import share_threads as _share_threads
+from .adadelta import Adadelta
+from .adagrad import Adagrad
+from .adam import Adam, AdamW
+from .adamax import Adamax
+from .lion import Lion
+from .nadam import NAdam
+from .radam import RAdam
+from .rmsprop import RMSprop
+from .sgd import SGD
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop"]
 

@@ -33,7 +33,8 @@ class Optimizer(torch.optim.Optimizer):
     """Base of the optimizers for PyTorch: parameter groups, hooks and state are those of `torch.optim`.
 
     Parameters on the CPU are updated by pyadam's kernel, in place, with any number of tensors as one piece of work.
-    Those on other devices are stepped by PyTorch's own class of the same name.
+    Those on other devices are stepped by PyTorch's own class of the same name. Every class takes `params`, its own
+    hyperparameters, and what is named here, but for ways of computing that PyTorch's class has not.
 
     Parameters
     ----------
@@ -48,9 +49,36 @@ class Optimizer(torch.optim.Optimizer):
         Of groups, as for `pyadam.Optimizer`. `bounds` may be tensors; schedules are PyTorch's, not functions. `master`
         must be chosen for parameters of bfloat16 or float16. The average is ``state[p]["ema"]``: see `swap_ema`.
     clip_norm, skip_nonfinite, flush_denormals, seed
-        Of the optimizer as a whole, as for `pyadam.Optimizer`, and no part of `state_dict`. All are attributes, which
-        may be set between steps; `clip_norm` is a number or None. The norm is that of the gradients that this optimizer
-        has: DTensors, of which it has a part, are refused.
+        Of the optimizer as a whole, as for `pyadam.Optimizer`, and no part of `state_dict`. `clip_norm` is a number or
+        None. The norm is that of the gradients that this optimizer has: DTensors, of which it has a part, are refused.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        The groups: parameters under ``"params"``, and hyperparameters, which may be set between steps.
+    state : dict of dict
+        What is kept beside each parameter, by PyTorch's names: see the Notes of each class. Options that need them add
+        ``"master"``, ``"low_bits"`` and ``"ema"``.
+    defaults : dict
+        Hyperparameters of groups that do not say otherwise.
+    skipped : int
+        Number of steps skipped for a gradient that was not finite.
+    grad_norm : float or None
+        L2 norm of all gradients of the last step, before clipping; None unless the step had to compute it, as for
+        `clip_norm` and `skip_nonfinite`.
+    clip_norm : float or None
+    skip_nonfinite, flush_denormals : bool
+    seed : int
+        As given. All four may be set between steps.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is not a dense Tensor of these dtypes, or an argument is unknown or of the wrong type.
+    ValueError
+        If there are no parameters; if one is not a leaf, does not fill its memory, or is in two groups; if a
+        hyperparameter is out of range or does not go with another; for ``capturable=True`` or ``differentiable=True``.
+        That parameters of 16 bits have a `master`, that none share memory and that `bounds` fit is for `step` to check.
 
     Notes
     -----
@@ -58,9 +86,27 @@ class Optimizer(torch.optim.Optimizer):
     of the parameter's. `load_state_dict` takes both, and PyTorch's takes this one, each with copies of its own.
     Gradients are never written to, not even by `torch.amp.GradScaler`: they are unscaled on their way.
 
-    Of what the NumPy classes have there is no `state_dir`, no `zero_grad` in the step, no `accumulate` (PyTorch adds
-    gradients up by itself), no `epsilon_hat`, `eps_inside_sqrt` and `lr_in_momentum`, and hyperparameters, `clip_norm`
-    too, are no functions of the step.
+    On the CPU the bits are those of the NumPy class, for any number of threads; PyTorch's differ by rounding.
+    A gradient may lie in memory otherwise than its parameter; ``fused=True`` of PyTorch 2.13 reads such a one wrongly.
+
+    `lr` and the like may be Tensors of one element, which every step reads anew.
+
+    Not available here: `state_dir`, `zero_grad` in the step, `accumulate` (PyTorch adds gradients up by itself),
+    `epsilon_hat`, `eps_inside_sqrt`, `lr_in_momentum`, `decoupled_weight_decay` where `torch.optim` has none, and
+    hyperparameters, `clip_norm` too, that are functions of the step.
+
+    Examples
+    --------
+    >>> import torch, pyadam.torch
+    >>> w = torch.zeros(2, requires_grad=True)
+    >>> optimizer = pyadam.torch.SGD([w], lr=1.0, clip_norm=1.0, ema_decay=0.5)
+    >>> w.grad = torch.tensor([3.0, 4.0])
+    >>> optimizer.step()
+    >>> optimizer.grad_norm, w.detach()
+    (5.0, tensor([-0.6000, -0.8000]))
+    >>> with optimizer.swap_ema():
+    ...     print(w.detach())
+    tensor([-0.3000, -0.4000])
     """
 
     _rules: ClassVar[type[pyadam.Optimizer]]
@@ -318,9 +364,13 @@ class Optimizer(torch.optim.Optimizer):
         Raises
         ------
         RuntimeError
-            From `step` and `swap_ema`, within the block.
+            If called inside another `swap_ema`.
         ValueError
             If no parameter has an average yet.
+
+        Notes
+        -----
+        Inside the block `step` raises RuntimeError.
         """
         if self._is_swapped:
             raise RuntimeError("swap_ema: the parameters hold their averages already")
