@@ -14,9 +14,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import pyadam.torch  # noqa: E402
-from pyadam.torch._options import _HOW, Extras  # noqa: E402
+from pyadam.torch._options import Extras  # noqa: E402
 
 CLASSES = [getattr(pyadam.torch, name) for name in pyadam.torch.__all__]
+# Arguments that say how PyTorch shall compute.
+HOW = ("foreach", "fused", "capturable", "differentiable")
 RULES = [cls for cls in CLASSES if cls is not pyadam.torch.Optimizer]
 
 
@@ -53,16 +55,16 @@ def test_the_sections_are_there_in_numpydocs_order(cls: type) -> None:
 def test_every_parameter_is_documented_in_the_order_of_the_signature(cls: type) -> None:
     documented = [name for names, _ in entries(cls) for name in names]
     assert documented[-1] == "**extras"
-    assert {name for name in documented if name in _HOW} == options(cls).keys() & set(_HOW)
+    assert {name for name in documented if name in HOW} == options(cls).keys() & set(HOW)
     # How PyTorch computes is one entry, wherever it stands.
-    assert [n for n in documented[:-1] if n not in _HOW] == [name for name in options(cls) if name not in _HOW]
+    assert [n for n in documented[:-1] if n not in HOW] == [name for name in options(cls) if name not in HOW]
 
 
 @pytest.mark.parametrize("cls", RULES, ids=by_name)
 def test_documented_defaults_are_those_of_the_signature(cls: type) -> None:
     for names, rest in entries(cls):
         for name in names:
-            if name in _HOW:
+            if name in HOW:
                 assert rest.endswith(", optional")
             elif name not in ("params", "**extras"):
                 said, default = ast.literal_eval(rest.partition(", default ")[2]), options(cls)[name].default
@@ -71,9 +73,9 @@ def test_documented_defaults_are_those_of_the_signature(cls: type) -> None:
 
 def test_the_base_documents_the_extras_and_how_pytorch_computes() -> None:
     documented = [name for names, _ in entries(pyadam.torch.Optimizer) for name in names]
-    assert sorted(documented) == sorted(["params", *_HOW, *Extras.__annotations__])
+    assert sorted(documented) == sorted(["params", *HOW, *Extras.__annotations__])
     for names, rest in entries(pyadam.torch.Optimizer):
-        for name in set(names) & set(_HOW):
+        for name in set(names) & set(HOW):
             defaults = {options(cls)[name].default for cls in RULES if name in options(cls)}
             assert defaults == {ast.literal_eval(rest.partition(", default ")[2])}, name
 

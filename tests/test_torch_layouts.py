@@ -162,7 +162,7 @@ def test_other_types_of_parameters_are_refused() -> None:
     with pytest.raises(TypeError, match="is complex"):
         pyadam.torch.Adam([torch.zeros(2, dtype=torch.complex64, requires_grad=True)])
     with pytest.raises(TypeError, match="must be of float32"):
-        pyadam.torch.Adam([torch.zeros(2, dtype=torch.float8_e4m3fn)])
+        pyadam.torch.Adam([torch.zeros(2, dtype=torch.float8_e4m3fn, requires_grad=True)])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)

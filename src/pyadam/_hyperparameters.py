@@ -180,6 +180,9 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "lr_in_momentum": flag,
 }
 
+#: The names of all hyperparameters.
+NAMES = frozenset(_CHECKS)
+
 # Hyperparameters that decide what is computed, not how much: they are no functions of the step.
 _CONSTANT = frozenset(key for key, check in _CHECKS.items() if check is flag) | {
     "bounds",

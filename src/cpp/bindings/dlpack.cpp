@@ -46,6 +46,10 @@ TensorLook look_of(const DLPackTensor& tensor) {
           tensor.strides};
 }
 
+bool has_one_element(const DLPackTensor& tensor) {
+  return std::all_of(tensor.shape, tensor.shape + tensor.ndim, [](std::int64_t size) { return size == 1; });
+}
+
 bool is_empty(const DLPackTensor& tensor) {
   for (std::int32_t i = 0; i < tensor.ndim; ++i) {
     if (tensor.shape[i] == 0) return true;
@@ -95,13 +99,22 @@ py::object grad_of(PyObject* object) {
   return gradient;
 }
 
+// Whether the numbers are those in memory with the other sign, which the exchange API does not tell.
+bool is_negated(const py::object& tensor) {
+  static PyObject* const name = PyUnicode_InternFromString("is_neg");
+  const auto is_neg = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(tensor.ptr(), name));
+  if (!is_neg) throw py::error_already_set();
+  return is_neg.ptr() == Py_True;
+}
+
 }  // namespace
 
 bool are_plain(const py::capsule& exchange_api, const py::tuple& types, const py::list& tensors) {
   const DLPackLook function = look_function(exchange_api);
   const auto is_plain = [&](PyObject* object, DLPackTensor& tensor) {
     DType dtype{};
-    return look(function, object, tensor) && dtype_of(tensor, dtype) && has_memory(tensor) && is_in_row_order(tensor);
+    return look(function, object, tensor) && dtype_of(tensor, dtype) && has_memory(tensor) && is_in_row_order(tensor) &&
+           !(has_one_element(tensor) && is_negated(py::reinterpret_borrow<py::object>(object)));
   };
   for (const py::handle object : tensors) {
     const auto is_type = [&](const py::handle& type) { return is_of(object.ptr(), type); };
@@ -147,6 +160,8 @@ std::optional<GivenGradients> WatchedTensors::gradients_of(const py::list& owner
         !seen_.has_layout(i, look_of(tensor)) || !dtype_of(tensor, dtype) || !has_memory(tensor)) {
       return std::nullopt;
     }
+    // Larger ones that PyTorch negates are parts of complex tensors, and do not lie as a parameter may.
+    if (has_one_element(tensor) && is_negated(gradient)) return std::nullopt;
     gradients.add({i, look_of(tensor).data, dtype}, std::move(gradient));
   }
   return gradients;

@@ -31,8 +31,8 @@ struct DLPackTensor {
 using DLPackLook = int (*)(void* object, DLPackTensor* tensor);
 
 // Whether all tensors are of one of these types itself, on the CPU, of a dtype that a gradient may have and in row
-// order, and so is each one's attribute `grad` or else it is None, of the first type and of the tensor's shape.
-// `exchange_api` is the capsule that the library's tensor type has as __dlpack_c_exchange_api__.
+// order, with no negation pending, and so is each one's attribute `grad` or else it is None, of the first type and of
+// the tensor's shape. `exchange_api` is the capsule that the library's tensor type has as __dlpack_c_exchange_api__.
 bool are_plain(const py::capsule& exchange_api, const py::tuple& types, const py::list& tensors);
 
 class WatchedTensors {

@@ -173,7 +173,8 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
 
   using pyadam::TensorHandles;
   py::class_<TensorHandles>(m, "TensorHandles")
-      .def(py::init<const std::vector<std::uintptr_t>&, const py::list&>(), "functions"_a, "handles"_a)
+      .def(py::init<const std::vector<std::uintptr_t>&, const py::list&, std::size_t>(), "functions"_a, "handles"_a,
+           "numbers"_a)
       .def("hold", &TensorHandles::hold);
 
   using pyadam::BoundParameters;

@@ -17,11 +17,15 @@ bool Snapshot::each(const See& see) const {
       PyObject* value = nullptr;
       Py_ssize_t position = 0;
       while (PyDict_Next(container.ptr(), &position, &key, &value) != 0) {
-        if (!see(value)) return false;
+        if (!see(key) || !see(value)) return false;
       }
-    } else {
+    } else if (PyList_Check(container.ptr())) {
       for (Py_ssize_t i = 0; i < PyList_GET_SIZE(container.ptr()); ++i) {
         if (!see(PyList_GET_ITEM(container.ptr(), i))) return false;
+      }
+    } else {
+      for (const py::handle object : container) {
+        if (!see(object.ptr())) return false;
       }
     }
   }

@@ -1,4 +1,4 @@
-// Which objects some lists and dicts hold, to notice when one of them was exchanged.
+// Which objects some containers hold, to notice when one of them was exchanged.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -12,9 +12,10 @@ namespace py = pybind11;
 // Compares identities alone: a few nanoseconds per object.
 class Snapshot {
  public:
+  // Of dicts, lists and whatever else can be iterated over.
   explicit Snapshot(const py::list& containers);
 
-  // Whether the same containers still hold the same objects, dicts as their values.
+  // Whether the same containers still hold the same objects in the same order, dicts as their keys and values.
   bool holds() const;
 
  private:

@@ -13,8 +13,10 @@ void set(Function& function, std::uintptr_t address) {
 
 }  // namespace
 
-TensorHandles::TensorHandles(const std::vector<std::uintptr_t>& functions, const py::list& handles) {
+TensorHandles::TensorHandles(const std::vector<std::uintptr_t>& functions, const py::list& handles,
+                             std::size_t numbers) {
   if (functions.size() != 6) throw std::invalid_argument("six functions are needed");
+  if (numbers > handles.size()) throw std::invalid_argument("there are fewer handles than numbers");
   set(torch_.data, functions[0]);
   set(torch_.dtype, functions[1]);
   set(torch_.dimensions, functions[2]);
@@ -29,14 +31,20 @@ TensorHandles::TensorHandles(const std::vector<std::uintptr_t>& functions, const
     }
     handles_.push_back(handle);
   }
-  for (Handle handle : handles_) {
+  for (std::size_t i = 0; i < handles_.size() - numbers; ++i) {
     TensorLook found{};
-    if (!look(handle, found)) {
-      destroy();
-      throw py::value_error("a tensor without memory");
-    }
+    if (!look(handles_[i], found)) refuse();
     seen_.add(found);
   }
+  for (std::size_t i = seen_.size(); i < handles_.size(); ++i) {
+    addresses_.push_back(address_of(handles_[i]));
+    if (addresses_.back() == nullptr) refuse();
+  }
+}
+
+void TensorHandles::refuse() {
+  destroy();
+  throw py::value_error("a tensor without memory");
 }
 
 TensorHandles::~TensorHandles() { destroy(); }
@@ -63,10 +71,18 @@ bool TensorHandles::look(Handle handle, TensorLook& look) const {
   return true;
 }
 
+const void* TensorHandles::address_of(Handle handle) const {
+  void* data = nullptr;
+  return torch_.data(handle, &data) == 0 ? data : nullptr;
+}
+
 bool TensorHandles::hold() const {
-  for (std::size_t i = 0; i < handles_.size(); ++i) {
+  for (std::size_t i = 0; i < seen_.size(); ++i) {
     TensorLook found{};
     if (!look(handles_[i], found) || !seen_.is(i, found)) return false;
+  }
+  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+    if (address_of(handles_[seen_.size() + i]) != addresses_[i]) return false;
   }
   return true;
 }

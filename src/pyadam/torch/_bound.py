@@ -58,20 +58,19 @@ class Bound:
         self._core.flush_denormals = settings["flush_denormals"]
         self._core.seed = settings["seed"]
         self._plans = tuple(group.plan for group in options)
-        # Other tensors whose memory the kernel knows. Step counts lie in a few shared ones: `_base`.
+        # Other tensors whose memory the kernel knows.
         self._beside: list[Tensor] = []
+        self._steps: list[Tensor] = []
         self._keep_alive: list[Tensor] = []
         self._derived: list[tuple[int, GroupOptions, Tensor, str]] = []
-        bases: dict[int, Tensor] = {}
         for group in options:
             self._core.add_group(*group.keeping)
         for index, member in enumerate(members):
-            self._add(index, member, options[member.group], bases)
-        self._beside.extend(bases.values())
+            self._add(index, member, options[member.group])
         self._watch = watch_params(self._locals)
-        self._watch_beside = watch_state(self._beside)
+        self._watch_beside = watch_state(self._beside, self._steps)
 
-    def _add(self, index: int, member: Member, group: GroupOptions, bases: dict[int, Tensor]) -> None:
+    def _add(self, index: int, member: Member, group: GroupOptions) -> None:
         p, state = member.here, member.state
         kept = [*map(state.__getitem__, member.kept)]
         if self._has_parts:
@@ -79,8 +78,7 @@ class Bound:
         self._beside += kept
         step = state["step"] if group.keeps_step else None
         if step is not None:
-            base = step if step._base is None else step._base
-            bases[id(base)] = base
+            self._steps.append(step)
         for key in group.numbers[1:]:
             self._derived.append((index, group, state[key], key))
         self._core.add(
@@ -106,7 +104,7 @@ class Bound:
         for bound in bounds:
             if isinstance(bound, np.ndarray) and bound.shape != tuple(p.shape):
                 raise ValueError(f"bounds of {member.name} must have its shape {tuple(p.shape)}, found {bound.shape}")
-        low, high = (copy_like(p, torch.as_tensor(bound), _COMPUTE[p.dtype]) for bound in bounds)
+        low, high = (copy_like(p, torch.as_tensor(bound, device="cpu"), _COMPUTE[p.dtype]) for bound in bounds)
         self._keep_alive += [low, high]
         self._core.set_bound_arrays(index, low.data_ptr(), high.data_ptr())
 

@@ -54,6 +54,8 @@ def check_parameter(p: Tensor, name: str) -> None:
         raise TypeError(f"{name} must be of {', '.join(DTYPE_NAMES.values())}, found {p.dtype}")
     if p.layout is not torch.strided:
         raise TypeError(f"{name} must be a dense tensor, found layout {p.layout}")
+    if p.is_neg():
+        raise ValueError(f"{name} has a pending negation: pass .resolve_neg() of it")
     if not is_dense(p.shape, p.stride()):
         raise ValueError(
             f"{name} must fill its memory without gaps or overlaps, in any order of its dimensions; found the shape "
@@ -90,10 +92,10 @@ def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
     size = p.numel() * dtype.itemsize
     if type(p) not in WHOLE or _core.place_of(index, size, 0) == 0:
         return torch.empty_like(p, dtype=dtype)
-    memory = torch.empty(p.numel() + _PAGE // dtype.itemsize, dtype=dtype)
+    memory = torch.empty(p.numel() + _PAGE // dtype.itemsize, dtype=dtype, device="cpu")
     begin = _core.place_of(index, size, memory.data_ptr()) - memory.data_ptr()
     storage = memory.untyped_storage()
-    return torch.empty(0, dtype=dtype).set_(storage, begin // dtype.itemsize, p.shape, p.stride())
+    return torch.empty(0, dtype=dtype, device="cpu").set_(storage, begin // dtype.itemsize, p.shape, p.stride())
 
 
 def states_like(params: Sequence[Tensor], dtype: torch.dtype, index: int) -> list[Tensor]:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
+from torch.nn.parameter import is_lazy
 
 import pyadam
 
@@ -20,6 +22,9 @@ from ._elsewhere import Elsewhere
 from ._layout import check_parameter, is_distributed, local, read_in_place, state_like
 from ._options import OF_GROUPS, OF_OPTIMIZER, GroupOptions, refuse_how
 from ._watch import are_plain
+
+# Dtypes of parameters that need no `master`.
+_FULL_PRECISION = (torch.float32, torch.float64)
 
 
 class _Protected:
@@ -182,7 +187,7 @@ class Optimizer(torch.optim.Optimizer):
     def _check(self, group: int) -> None:
         for p, name in zip(self.param_groups[group]["params"], self._names(group), strict=True):
             here = local(p)
-            if here.device.type == "cpu":
+            if here.device.type == "cpu" and not _is_left_alone(p):
                 check_parameter(here, name)
 
     def _new_options(self, index: int, group: Mapping[str, Any]) -> GroupOptions:
@@ -216,6 +221,8 @@ class Optimizer(torch.optim.Optimizer):
         TypeError, ValueError
             If a gradient does not fit its parameter, tensors share memory, or a hyperparameter is out of range.
         """
+        if torch.compiler.is_compiling():
+            return self._step_uncompiled(closure)
         if self._is_swapped:
             raise RuntimeError("step: the parameters hold their averages, inside swap_ema()")
         loss = None
@@ -236,8 +243,14 @@ class Optimizer(torch.optim.Optimizer):
                 elsewhere.step(group, self.state, grad_scale)
         return loss
 
+    @_disable_dynamo
+    def _step_uncompiled(self, closure: Callable[[], Any] | None) -> Any:
+        return Optimizer.step(self, closure)
+
     def _is_current(self, bound: Bound) -> bool:
         if self._lists[0] is not self.state or self._bound_settings != self._settings():
+            return False
+        if len(self.param_groups) != len(self._options):
             return False
         for options, group, params in zip(self._options, self.param_groups, self._lists[2:], strict=True):
             if group["params"] is not params:
@@ -252,7 +265,11 @@ class Optimizer(torch.optim.Optimizer):
         """Bind all parameters that have a gradient or state, which begins here."""
         self._let_go()
         self._read_options()
-        settings = self._settings()
+        given = self._settings()
+        settings = {
+            key: value if value is OF_OPTIMIZER[key] else check_hyperparameter(key, value, key)
+            for key, value in given.items()
+        }
         plain = are_plain([p for group in self.param_groups for p in group["params"]])
         members, waiting, elsewhere = [], [], []
         first_element = 0
@@ -264,7 +281,7 @@ class Optimizer(torch.optim.Optimizer):
                     others.append(p)
                     continue
                 state = self.state.get(p)
-                if p.grad is None and not state:
+                if (p.grad is None and not state) or _is_left_alone(p):
                     waiting.append(p)
                 else:
                     if not plain:
@@ -272,21 +289,22 @@ class Optimizer(torch.optim.Optimizer):
                         if p.grad is not None:
                             read_in_place(local(p.grad), here, name)
                     members.append(self._member(p, here, g, name, state or {}, first_element))
-                first_element += here.numel()
+                if not is_lazy(p):
+                    first_element += here.numel()
             where = f"param_groups[{g}]"
             elsewhere.append(Elsewhere(self._torch, others, group, settings, self.state, where) if others else None)
         self._refuse_parts(members, settings)
         self._begin_state(members)
         self._lists = [self.state, self.param_groups, *(group["params"] for group in self.param_groups)]
         self._bound = Bound(members, self._options, self._lists, settings)
-        self._bound_settings, self._waiting, self._elsewhere = settings, waiting, elsewhere
+        self._bound_settings, self._waiting, self._elsewhere = given, waiting, elsewhere
+        self._counts = {}
         return self._bound
 
     def _let_go(self) -> None:
-        """Forget the binding, but for its step counts."""
+        """Forget the binding, but for its step counts until there is another: it would keep parameters alive."""
         if self._bound is not None:
-            for member, count in zip(self._bound.members, self._bound.counts, strict=True):
-                self._counts[member.p] = count
+            self._counts = {m.p: count for m, count in zip(self._bound.members, self._bound.counts, strict=True)}
         self._bound = None
 
     def _read_options(self) -> None:
@@ -303,7 +321,7 @@ class Optimizer(torch.optim.Optimizer):
         members = []
         for g, group in enumerate(self.param_groups):
             for p, name in zip(group["params"], self._names(g), strict=True):
-                if local(p).device.type == "cpu":
+                if local(p).device.type == "cpu" and (p.requires_grad or p.dtype in _FULL_PRECISION):
                     members.append(self._member(p, local(p), g, name, {}, 0))
         self._begin_state(members)
 
@@ -330,7 +348,7 @@ class Optimizer(torch.optim.Optimizer):
             if keys:
                 alike[member.group, member.here.dtype, keys].append(member)
         begun: list[tuple[Member, dict[str, Tensor]]] = [
-            (member, _state.laid_out(member)) for member in members if member.state
+            (member, _state.laid_out(member, self._options[member.group])) for member in members if member.state
         ]
         for (group, _, keys), those in alike.items():
             columns = [_state.begin(key, those, self._options[group]) for key in keys]
@@ -423,6 +441,7 @@ class Optimizer(torch.optim.Optimizer):
         ]
         states = dict(state_dict["state"])
         for g, group in enumerate(groups):
+            group.update(self._fixed)  # as PyTorch's AdamW takes a state of Adam
             options = self._new_options(g, group)
             options.read(group)
             for key, p, name in zip(group["params"], self.param_groups[g]["params"], self._names(g), strict=True):
@@ -435,6 +454,8 @@ class Optimizer(torch.optim.Optimizer):
         here = local(p)
         if here.device.type != "cpu":
             return _state.moved(state, p)
+        if _is_left_alone(p):
+            return {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
         kept = options.kept_dtypes(here.dtype, name)
         _state.check(state, p, kept, options, name)
         copied = {}
@@ -458,6 +479,11 @@ class Optimizer(torch.optim.Optimizer):
         super().__setstate__(state)
         for i, group in enumerate(self.param_groups):
             refuse_how(group, f"param_groups[{i}]")
+
+
+def _is_left_alone(p: Tensor) -> bool:
+    """Whether a parameter is frozen or has no shape yet: it may be anything until it has a gradient."""
+    return p.grad is None and (not p.requires_grad or is_lazy(p))
 
 
 def _protect(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:

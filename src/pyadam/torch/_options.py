@@ -11,12 +11,11 @@ import torch
 import pyadam
 
 from .. import _common_options, _core
-from .._hyperparameters import check
+from .._hyperparameters import NAMES, check
 from .._plans import Planner
 from ._layout import DTYPE_NAMES, DTYPES
 
-# Keys of a group that say how PyTorch shall compute. What only some of its own implementations can do is refused.
-_HOW = ("foreach", "fused", "capturable", "differentiable")
+# Keys of a group that say how PyTorch shall compute, of what only some of its own implementations can do.
 _REFUSED = ("capturable", "differentiable")
 
 
@@ -44,6 +43,9 @@ OF_OPTIMIZER: dict[str, Any] = {
     key: value for key, value in _common_options.OF_OPTIMIZER.items() if key in Extras.__annotations__
 }
 
+# Schedules such as LinearLR end this near to zero, on either side of it.
+_ROUNDING = 1e-12
+
 # Types of values that are no tensors and hold none.
 _PLAIN = frozenset({float, int, bool, str, type(None)})
 
@@ -67,15 +69,24 @@ def refuse_how(group: Mapping[str, Any], name: str) -> None:
             )
 
 
-def _holds_tensor(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) or (isinstance(value, tuple) and any(map(_holds_tensor, value)))
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    return kind in _PLAIN or (kind is tuple and _PLAIN.issuperset(map(type, value)))
 
 
-def _number(value: Any) -> Any:
-    """Return tensors as the numbers they hold."""
-    if not _holds_tensor(value):
+def _may_change_inside(value: Any) -> bool:
+    return isinstance(value, (torch.Tensor, list)) or (isinstance(value, tuple) and any(map(_may_change_inside, value)))
+
+
+def _number(value: Any, name: str) -> Any:
+    """Return tensors as the numbers they hold; raises ValueError, beginning with `name`, if one holds several."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_number(item, f"{name}[{i}]") for i, item in enumerate(value))
+    if not isinstance(value, torch.Tensor):
         return value
-    return value.item() if isinstance(value, torch.Tensor) else tuple(map(_number, value))
+    if value.numel() != 1:
+        raise ValueError(f"{name} must be a number or a Tensor of one element, found {tuple(value.shape)}")
+    return value.item()
 
 
 def _bounds(value: Any) -> Any:
@@ -84,12 +95,18 @@ def _bounds(value: Any) -> Any:
     return tuple(item.detach().cpu().double().numpy() if isinstance(item, torch.Tensor) else item for item in value)
 
 
+def _are_same_numbers(bounds: Any, before: Any) -> bool:
+    return all(isinstance(pair, tuple) and all(isinstance(x, float) for x in pair) for pair in (bounds, before)) and (
+        bounds == before
+    )
+
+
 class GroupOptions:
     """The hyperparameters of a group, checked again whenever they change."""
 
     def __init__(self, rules: type[pyadam.Optimizer], keys: tuple[str, ...], index: int) -> None:
         self._rules = rules
-        self._keys = tuple(key for key in keys if key not in _HOW)
+        self._keys = tuple(filter(NAMES.__contains__, keys))
         self._index = index
         self._seen: tuple[Any, ...] = ()
         self._may_change_inside = False
@@ -103,15 +120,21 @@ class GroupOptions:
         if len(seen) == len(self._seen) and not self._may_change_inside and all(map(is_, seen, self._seen)):
             return False
         values = {**_NUMPY_ONLY, **OF_GROUPS}
+        where = f"param_groups[{self._index}]"
         may_change_inside = False
         for key, value in zip(self._keys, seen, strict=True):
             if key in OF_GROUPS and value is OF_GROUPS[key]:
                 continue  # known to be right
-            if type(value) not in _PLAIN:
-                may_change_inside |= _holds_tensor(value)
-                value = _bounds(value) if key == "bounds" else _number(value)
-            values[key] = check(key, value, self._name(key))
-        refuse_how(group, f"param_groups[{self._index}]")
+            name = f"{where}[{key!r}]"
+            if not _is_plain(value):
+                may_change_inside |= _may_change_inside(value)
+                value = _bounds(value) if key == "bounds" else _number(value, name)
+            elif key == "lr" and type(value) is float and -_ROUNDING < value < 0:
+                value = 0.0
+            values[key] = check(key, value, name)
+        if values["bounds"] is not None and _are_same_numbers(values["bounds"], self.values.get("bounds")):
+            values["bounds"] = self.values["bounds"]  # which tells that nothing has to be bound anew
+        refuse_how(group, where)
         #: The name of the kernel's rule, and with it what decides which arrays are kept beside a parameter.
         self.rule = self._rules._rule(values)
         self.keeping = (self.rule, values["master"], values["state_dtype"], values["ema_decay"] is not None)
@@ -128,8 +151,6 @@ class GroupOptions:
         )
         #: Names of the numbers in a state that begins: the step count and what is derived from it.
         self.numbers = ("step", *self._rules._derived_state(values, 1)) if self.keeps_step else ()
-        self._may_change_inside = may_change_inside
-        self._seen = seen
         self.values = values
         if self._planner is None:
             self._planner = Planner(self._rules, values)
@@ -137,10 +158,9 @@ class GroupOptions:
             self.plan = self._planner.plan
         else:
             self._planner.use(values)
+        self._may_change_inside = may_change_inside
+        self._seen = seen  # last, so that an interrupt before leaves it to be read again
         return True
-
-    def _name(self, key: str) -> str:
-        return f"param_groups[{self._index}][{key!r}]"
 
     def kept_dtypes(self, dtype: torch.dtype, name: str) -> dict[str, torch.dtype]:
         """Return names and dtypes of what is kept beside a parameter of `dtype`; raises ValueError if it cannot be."""

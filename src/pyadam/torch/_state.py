@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # What only pyadam keeps, and what PyTorch makes when it first needs it: begins anew where it is missing.
 _MADE_LATER = frozenset({"master", "low_bits", "ema", "momentum_buffer"})
 
+_COUNT_DTYPES = (torch.float32, torch.float64)
+
 _BEGIN_AS_THE_PARAMETER = frozenset({"master", "ema"})
 
 
@@ -69,10 +71,12 @@ def zero(tensors: Sequence[Tensor]) -> None:
     _core.zero_new_memory([*map(Tensor.data_ptr, here)], [tensor.nbytes for tensor in here])
 
 
-def laid_out(member: Member) -> dict[str, Tensor]:
-    """Return copies, which lie as the parameter does, of those of its tensors that do not."""
+def laid_out(member: Member, options: GroupOptions) -> dict[str, Tensor]:
+    """Return copies of those tensors of a state that the kernel cannot work on: of another dtype or layout."""
     p = member.p
     copies = {}
+    if options.keeps_step and "step" in member.state and not _is_count(member.state["step"]):
+        copies["step"] = loaded_count(member.state["step"])
     for index, (key, dtype) in enumerate(member.kept.items()):
         value = member.state.get(key)
         if value is None:
@@ -104,18 +108,21 @@ def check(
 def whole_number(step: Any, known: int, name: str) -> int:
     """Return a step count; `known` where `step` is that, as far as its dtype can tell."""
     number = float(step)
-    if isinstance(step, Tensor) and float(torch.tensor(known, dtype=step.dtype)) == number:
+    if isinstance(step, Tensor) and float(torch.tensor(known, dtype=step.dtype, device="cpu")) == number:
         return known
     if not (0 <= number < 2**63 and number == int(number)):
         raise ValueError(f"step of {name} must be a whole number from 0 to 2**63 - 1, found {number}")
     return int(number)
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype in _COUNT_DTYPES and value.device.type == "cpu"
+
+
 def loaded_count(value: Any) -> Tensor:
     """Return a number of the state, which PyTorch once kept as a plain one, as a tensor of its own."""
-    if isinstance(value, Tensor) and value.is_floating_point():
-        return value.detach().cpu().reshape(()).clone()
-    return torch.tensor(float(value), dtype=count_dtype(), device="cpu")
+    dtype = value.dtype if isinstance(value, Tensor) and value.dtype in _COUNT_DTYPES else count_dtype()
+    return torch.tensor(float(value), dtype=dtype, device="cpu")
 
 
 def moved(state: Mapping[str, Any], p: Tensor) -> dict[str, Any]:

@@ -74,13 +74,13 @@ def watch_params(params: list[Tensor]) -> _core.WatchedTensors | PlainWatch:
     return PlainWatch(params) if exchange_api is None else _core.WatchedTensors(exchange_api, Tensor, params)
 
 
-def watch_state(tensors: list[Tensor]) -> Watch:
-    """Return what notices a change of the memory of the state's tensors, which nobody swaps.
+def watch_state(tensors: list[Tensor], numbers: list[Tensor]) -> Watch:
+    """Return what notices a change of the memory of the state's tensors and its numbers, which nobody swaps.
 
     PyTorch refuses to swap a tensor that has a handle.
     """
     functions = addresses_of(*_C_ABI)
     handles_of = getattr(getattr(torch._C, "_aoti", None), "unsafe_alloc_void_ptrs_from_tensors", None)
     if functions is None or handles_of is None:
-        return watch_params(tensors)
-    return _core.TensorHandles(functions, handles_of(tensors))
+        return watch_params([*tensors, *numbers])
+    return _core.TensorHandles(functions, handles_of([*tensors, *numbers]), len(numbers))

@@ -99,3 +99,10 @@ class Adagrad(Optimizer):
         fused: bool | None = None,
         **extras: Unpack[Extras],
     ) -> None: ...
+
+    def share_memory(self) -> None:
+        """Move the state into memory that processes share, as PyTorch's class does."""
+        for state in self.state.values():
+            for value in state.values():
+                if isinstance(value, Tensor):
+                    value.share_memory_()  # type: ignore[no-untyped-call]
