@@ -100,11 +100,17 @@ py::object grad_of(PyObject* object) {
 }
 
 // Whether the numbers are those in memory with the other sign, which the exchange API does not tell.
-bool is_negated(const py::object& tensor) {
+bool is_negated(const py::handle& tensor) {
   static PyObject* const name = PyUnicode_InternFromString("is_neg");
   const auto is_neg = py::reinterpret_steal<py::object>(PyObject_CallMethodNoArgs(tensor.ptr(), name));
   if (!is_neg) throw py::error_already_set();
   return is_neg.ptr() == Py_True;
+}
+
+// The same for a gradient: larger ones that PyTorch negates are parts of complex tensors, with gaps, which no parameter
+// has.
+bool is_negated(const py::handle& gradient, const DLPackTensor& tensor) {
+  return has_one_element(tensor) && is_negated(gradient);
 }
 
 }  // namespace
@@ -113,17 +119,19 @@ bool are_plain(const py::capsule& exchange_api, const py::tuple& types, const py
   const DLPackLook function = look_function(exchange_api);
   const auto is_plain = [&](PyObject* object, DLPackTensor& tensor) {
     DType dtype{};
-    return look(function, object, tensor) && dtype_of(tensor, dtype) && has_memory(tensor) && is_in_row_order(tensor) &&
-           !(has_one_element(tensor) && is_negated(py::reinterpret_borrow<py::object>(object)));
+    return look(function, object, tensor) && dtype_of(tensor, dtype) && has_memory(tensor) && is_in_row_order(tensor);
   };
   for (const py::handle object : tensors) {
     const auto is_type = [&](const py::handle& type) { return is_of(object.ptr(), type); };
     DLPackTensor tensor{};
-    if (!std::any_of(types.begin(), types.end(), is_type) || !is_plain(object.ptr(), tensor)) return false;
+    if (!std::any_of(types.begin(), types.end(), is_type) || !is_plain(object.ptr(), tensor) || is_negated(object)) {
+      return false;
+    }
     const py::object gradient = grad_of(object.ptr());
     if (gradient.is_none()) continue;
     DLPackTensor other{};
-    if (!is_of(gradient.ptr(), types[0]) || !is_plain(gradient.ptr(), other) || !has_same_shape(tensor, other)) {
+    if (!is_of(gradient.ptr(), types[0]) || !is_plain(gradient.ptr(), other) || !has_same_shape(tensor, other) ||
+        is_negated(gradient, other)) {
       return false;
     }
   }
@@ -157,11 +165,10 @@ std::optional<GivenGradients> WatchedTensors::gradients_of(const py::list& owner
     DLPackTensor tensor{};
     DType dtype{};
     if (!is_of(gradient.ptr(), type_) || !look(look_, gradient.ptr(), tensor) ||
-        !seen_.has_layout(i, look_of(tensor)) || !dtype_of(tensor, dtype) || !has_memory(tensor)) {
+        !seen_.has_layout(i, look_of(tensor)) || !dtype_of(tensor, dtype) || !has_memory(tensor) ||
+        is_negated(gradient, tensor)) {
       return std::nullopt;
     }
-    // Larger ones that PyTorch negates are parts of complex tensors, and do not lie as a parameter may.
-    if (has_one_element(tensor) && is_negated(gradient)) return std::nullopt;
     gradients.add({i, look_of(tensor).data, dtype}, std::move(gradient));
   }
   return gradients;
