@@ -202,7 +202,8 @@ class Optimizer(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters that have a gradient.
 
-        Everything is checked before anything is written: a step that raises has changed nothing.
+        Everything is checked before anything is written: a step that raises has changed nothing, unless PyTorch's own
+        class raises, which steps parameters on other devices last.
 
         Parameters
         ----------
