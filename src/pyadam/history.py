@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -247,8 +247,7 @@ def _hyperparameters(optimizer: Optimizer) -> dict[str, Value]:
     found: dict[str, Value] = {}
     has_groups = len(optimizer.param_groups) > 1
     for i, group in enumerate(optimizer.param_groups):
-        current: Mapping[str, Any] = group.current
-        for key, value in current.items():
+        for key, value in group.last_values().items():
             name = f"group{i}/{key}" if has_groups else key
             if isinstance(value, float):
                 found[name] = value
