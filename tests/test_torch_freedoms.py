@@ -6,6 +6,7 @@ import gc
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -54,6 +55,13 @@ def test_parameters_with_a_pending_negation_are_refused(count: int) -> None:
     assert p.is_neg()
     with pytest.raises(ValueError, match=r"params'\]\[0\] has a pending negation: pass .resolve_neg\(\) of it"):
         pyadam.torch.SGD([p])
+
+
+def test_parameters_without_elements_may_have_any_strides() -> None:
+    p = torch.nn.Parameter(torch.empty(4, 6)[:0, ::2])
+    optimizer = pyadam.torch.SGD([p])
+    set_grads([p])
+    optimizer.step()
 
 
 def test_frozen_parameters_may_be_of_any_type() -> None:
@@ -164,10 +172,11 @@ def test_a_list_of_betas_may_be_changed_inside(set_betas: Any) -> None:
     compare(run)
 
 
-def test_a_schedule_may_round_to_less_than_zero() -> None:
+@pytest.mark.parametrize("number", [float, np.float64, torch.tensor], ids=["float", "numpy", "tensor"])
+def test_a_schedule_may_round_to_less_than_zero(number: Any) -> None:
     def run(library: Any) -> Any:
         params = ones()
-        optimizer = library.Adam(params, lr=0.1)
+        optimizer = library.Adam(params, lr=number(0.1))
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / 3, 0.0, 5)
         for _ in range(8):
             set_grads(params)
@@ -183,22 +192,51 @@ def test_a_schedule_may_round_to_less_than_zero() -> None:
         optimizer.step()
 
 
-def test_an_interrupt_does_not_lose_a_hyperparameter(monkeypatch: pytest.MonkeyPatch) -> None:
-    params = ones()
-    set_grads(params)
-    optimizer = pyadam.torch.SGD(params, lr=0.1)
-    optimizer.step()
-    optimizer.param_groups[0]["lr"] = 1.0
+@pytest.mark.parametrize("place", [(Planner, "use"), (pyadam.torch.SGD, "_bind")], ids=["reading", "binding"])
+@pytest.mark.parametrize(("key", "value"), [("lr", 1.0), ("bounds", (0.85, 2.0)), ("momentum", 0.5)])
+def test_an_interrupt_does_not_lose_a_hyperparameter(
+    key: str, value: Any, place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(interrupted: bool) -> Any:
+        params = ones()
+        set_grads(params)
+        optimizer = pyadam.torch.SGD(params, lr=0.1)
+        optimizer.step()
+        optimizer.param_groups[0][key] = value
+        if interrupted:
+            with monkeypatch.context() as patch:
+                patch.setattr(*place, stop)
+                if place[1] == "use" or key != "lr":  # which needs no other binding
+                    with pytest.raises(KeyboardInterrupt):
+                        optimizer.step()
+        for _ in range(3):
+            optimizer.step()
+        return params[0].detach()
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Planner, "use", stop)
-        with pytest.raises(KeyboardInterrupt):
-            optimizer.step()
+    assert torch.equal(run(interrupted=True), run(interrupted=False))
+
+
+def test_an_interrupt_while_loading_begins_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = ones()
+    set_grads(params)
+    optimizer = pyadam.torch.Adam(params)
     optimizer.step()
-    torch.testing.assert_close(params[0].detach(), torch.full((3,), -0.1))
+    register = optimizer.register_load_state_dict_pre_hook
+
+    def stop(*arguments: Any) -> None:
+        register(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optimizer, "register_load_state_dict_pre_hook", stop)
+        with pytest.raises(KeyboardInterrupt):
+            optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.step()
+    assert float(optimizer.state[params[0]]["step"]) == 2
 
 
 def test_a_subclass_may_have_options_of_its_own() -> None:
@@ -221,6 +259,7 @@ def test_a_subclass_may_have_options_of_its_own() -> None:
     ("key", "value", "error"),
     [
         ("clip_norm", -1.0, ValueError),
+        ("flush_denormals", 0, TypeError),
         ("skip_nonfinite", 3, TypeError),
         ("seed", -1, ValueError),
         ("seed", "x", TypeError),
@@ -368,6 +407,62 @@ def test_the_state_of_adagrad_can_be_shared_between_processes() -> None:
     optimizer = pyadam.torch.Adagrad(ones(2))
     optimizer.share_memory()
     assert all(state["sum"].is_shared() for state in optimizer.state.values())
+
+
+@pytest.mark.parametrize("key", ["step", "mu_product"])
+def test_numbers_of_the_state_may_be_of_any_kind(key: str) -> None:
+    def run(library: Any) -> Any:
+        params = ones()
+        optimizer = library.NAdam(params, lr=0.1)
+        set_grads(params)
+        optimizer.step()
+        number = optimizer.state[params[0]][key]
+        optimizer.state[params[0]][key] = number.double()
+        optimizer.step()
+        return params[0].detach(), float(optimizer.state[params[0]][key])
+
+    compare(run)
+
+
+def test_state_that_began_in_inference_mode_goes_on_outside() -> None:
+    params = ones()
+    set_grads(params)
+    optimizer = pyadam.torch.NAdam(params, lr=0.1)
+    with torch.inference_mode():
+        optimizer.step()
+    optimizer.step()
+    again = ones()
+    set_grads(again)
+    other = pyadam.torch.NAdam(again, lr=0.1)
+    other.step()
+    other.step()
+    assert torch.equal(params[0], again[0])
+    assert torch.equal(optimizer.state[params[0]]["mu_product"], other.state[again[0]]["mu_product"])
+
+
+def test_a_count_that_a_small_integer_cannot_hold_is_counted_on() -> None:
+    def run(library: Any) -> Any:
+        params = ones()
+        optimizer = library.Adam(params, lr=0.1)
+        set_grads(params)
+        for _ in range(300):
+            optimizer.step()
+        optimizer.state[params[0]]["step"] = torch.tensor(2, dtype=torch.uint8)
+        optimizer.step()
+        return float(optimizer.state[params[0]]["step"])
+
+    compare(run)
+
+
+def test_nothing_is_loaded_while_the_averages_are_in_place() -> None:
+    params = ones()
+    set_grads(params)
+    optimizer = pyadam.torch.Adam(params, ema_decay=0.5)
+    optimizer.step()
+    with optimizer.swap_ema():
+        for call in (lambda: optimizer.load_state_dict(optimizer.state_dict()), optimizer.step):
+            with pytest.raises(RuntimeError, match=r"hold their averages, inside swap_ema\(\)"):
+                call()
 
 
 # Compilation

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import _core
@@ -58,11 +59,13 @@ class Bound:
         self._core.flush_denormals = settings["flush_denormals"]
         self._core.seed = settings["seed"]
         self._plans = tuple(group.plan for group in options)
+        #: Of each group, what the binding depends on.
+        self.made_for = [group.binding for group in options]
         # Other tensors whose memory the kernel knows.
         self._beside: list[Tensor] = []
         self._steps: list[Tensor] = []
         self._keep_alive: list[Tensor] = []
-        self._derived: list[tuple[int, GroupOptions, Tensor, str]] = []
+        self._derived: list[tuple[int, GroupOptions, NDArray[Any], str]] = []
         for group in options:
             self._core.add_group(*group.keeping)
         for index, member in enumerate(members):
@@ -80,7 +83,8 @@ class Bound:
         if step is not None:
             self._steps.append(step)
         for key in group.numbers[1:]:
-            self._derived.append((index, group, state[key], key))
+            self._steps.append(state[key])
+            self._derived.append((index, group, state[key].numpy(), key))
         self._core.add(
             member.name,
             member.group,
@@ -154,6 +158,5 @@ class Bound:
         if not self._derived:
             return
         counts = self._core.steps
-        with torch.no_grad():
-            for i, group, tensor, key in self._derived:
-                tensor.fill_(group.derived_state(counts[i])[key] if counts[i] else 1.0)
+        for i, group, number, key in self._derived:
+            number[...] = group.derived_state(counts[i])[key] if counts[i] else 1.0

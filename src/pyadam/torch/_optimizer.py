@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import is_
 from typing import Any, ClassVar
 
 import torch
@@ -153,7 +154,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _unbind(self) -> None:
         self._bound: Bound | None = None
-        self._bound_settings: dict[str, Any] = {}
+        self._bound_settings: list[Any] = []
         self._options: list[GroupOptions] = []
         self._waiting: list[Tensor] = []
         self._elsewhere: list[Elsewhere | None] = []
@@ -249,15 +250,17 @@ class Optimizer(torch.optim.Optimizer):
         return Optimizer.step(self, closure)
 
     def _is_current(self, bound: Bound) -> bool:
-        if self._lists[0] is not self.state or self._bound_settings != self._settings():
+        if self._lists[0] is not self.state or not all(map(is_, self._settings().values(), self._bound_settings)):
             return False
         if len(self.param_groups) != len(self._options):
             return False
-        for options, group, params in zip(self._options, self.param_groups, self._lists[2:], strict=True):
+        for options, group, params, made_for in zip(
+            self._options, self.param_groups, self._lists[2:], bound.made_for, strict=True
+        ):
             if group["params"] is not params:
                 return False
-            keeping, bounds = options.keeping, options.values["bounds"]
-            if options.read(group) and (options.keeping != keeping or options.values["bounds"] is not bounds):
+            options.read(group)
+            if options.binding is not made_for and not options.is_bound_by(made_for):
                 return False
         return bound.is_current() and all(p.grad is None for p in self._waiting)
 
@@ -298,7 +301,7 @@ class Optimizer(torch.optim.Optimizer):
         self._begin_state(members)
         self._lists = [self.state, self.param_groups, *(group["params"] for group in self.param_groups)]
         self._bound = Bound(members, self._options, self._lists, settings)
-        self._bound_settings, self._waiting, self._elsewhere = given, waiting, elsewhere
+        self._bound_settings, self._waiting, self._elsewhere = [*given.values()], waiting, elsewhere
         self._counts = {}
         return self._bound
 
@@ -424,6 +427,8 @@ class Optimizer(torch.optim.Optimizer):
         ValueError
             If groups, names or shapes differ; nothing has changed then.
         """
+        if self._is_swapped:
+            raise RuntimeError("load_state_dict: the parameters hold their averages, inside swap_ema()")
         handle = self.register_load_state_dict_pre_hook(_protect)  # after those of the user
         try:
             super().load_state_dict(state_dict)
@@ -433,6 +438,8 @@ class Optimizer(torch.optim.Optimizer):
     def _protected(self, state_dict: dict[str, Any]) -> dict[str, Any] | None:
         """Return the state dict with missing hyperparameters filled in and its tensors prepared and protected."""
         saved = state_dict["param_groups"]
+        if any(isinstance(state, _Protected) for state in state_dict["state"].values()):
+            return None  # a hook that an interrupted call has left was here
         lengths = [len(group["params"]) for group in self.param_groups]
         if [len(group["params"]) for group in saved] != lengths:
             return None  # PyTorch says what is wrong

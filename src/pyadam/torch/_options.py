@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from operator import is_
 from typing import Any, TypedDict
 
@@ -129,15 +130,15 @@ class GroupOptions:
             if not _is_plain(value):
                 may_change_inside |= _may_change_inside(value)
                 value = _bounds(value) if key == "bounds" else _number(value, name)
-            elif key == "lr" and type(value) is float and -_ROUNDING < value < 0:
+            if key == "lr" and isinstance(value, Real) and -_ROUNDING < float(value) < 0:
                 value = 0.0
             values[key] = check(key, value, name)
-        if values["bounds"] is not None and _are_same_numbers(values["bounds"], self.values.get("bounds")):
-            values["bounds"] = self.values["bounds"]  # which tells that nothing has to be bound anew
         refuse_how(group, where)
         #: The name of the kernel's rule, and with it what decides which arrays are kept beside a parameter.
         self.rule = self._rules._rule(values)
         self.keeping = (self.rule, values["master"], values["state_dtype"], values["ema_decay"] is not None)
+        #: What a binding depends on.
+        self.binding = (self.keeping, values["bounds"])
         #: What the rule's state starts at.
         self.initial_state = self._rules._initial_state(values)
         #: Whether PyTorch's state of this rule has a step count.
@@ -161,6 +162,11 @@ class GroupOptions:
         self._may_change_inside = may_change_inside
         self._seen = seen  # last, so that an interrupt before leaves it to be read again
         return True
+
+    def is_bound_by(self, binding: tuple[Any, Any]) -> bool:
+        """Whether a binding that was made for `binding` is still right."""
+        keeping, bounds = self.binding
+        return keeping == binding[0] and (bounds is binding[1] or _are_same_numbers(bounds, binding[1]))
 
     def kept_dtypes(self, dtype: torch.dtype, name: str) -> dict[str, torch.dtype]:
         """Return names and dtypes of what is kept beside a parameter of `dtype`; raises ValueError if it cannot be."""

@@ -44,8 +44,7 @@ def lacking(member: Member, options: GroupOptions) -> tuple[str, ...]:
     state = member.state
     if not state:
         return (*options.numbers, *member.kept)
-    numbers = () if "step" in state else options.numbers
-    return (*numbers, *(key for key in member.kept if state.get(key) is None))
+    return tuple(key for key in (*options.numbers, *member.kept) if state.get(key) is None)
 
 
 def begin(key: str, members: Sequence[Member], options: GroupOptions) -> list[Tensor]:
@@ -75,8 +74,9 @@ def laid_out(member: Member, options: GroupOptions) -> dict[str, Tensor]:
     """Return copies of those tensors of a state that the kernel cannot work on: of another dtype or layout."""
     p = member.p
     copies = {}
-    if options.keeps_step and "step" in member.state and not _is_count(member.state["step"]):
-        copies["step"] = loaded_count(member.state["step"])
+    for key in options.numbers:
+        if key in member.state and not _is_count(member.state[key]):
+            copies[key] = loaded_count(member.state[key])
     for index, (key, dtype) in enumerate(member.kept.items()):
         value = member.state.get(key)
         if value is None:
@@ -108,7 +108,7 @@ def check(
 def whole_number(step: Any, known: int, name: str) -> int:
     """Return a step count; `known` where `step` is that, as far as its dtype can tell."""
     number = float(step)
-    if isinstance(step, Tensor) and float(torch.tensor(known, dtype=step.dtype, device="cpu")) == number:
+    if _is_count(step) and float(torch.tensor(known, dtype=step.dtype, device="cpu")) == number:
         return known
     if not (0 <= number < 2**63 and number == int(number)):
         raise ValueError(f"step of {name} must be a whole number from 0 to 2**63 - 1, found {number}")
