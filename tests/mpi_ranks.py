@@ -197,6 +197,7 @@ def options(folder: Path) -> None:
         compare(pyadam.Adam, groups=groups, prepare=other_settings)  # which the states tell, too
         compare(pyadam.Adam, groups=groups, lr=pyadam.schedules.Cosine(0.1, 4), clip_norm=lambda step: 1.0 + step)
     compare(pyadam.Adam, distributed={"bucket_cap_mb": 25})
+    compare(pyadam.Adam, edit=lambda _, grads: [np.asmatrix(grad) if grad.ndim == 2 else grad for grad in grads])
     compare(pyadam.Adam, grad_dtype=np.float64, clip_norm=1.0)
     compare(pyadam.Adam, grad_dtype=np.float16)
     # One array alone is sent from where it lies; its bounds are arrays, of which each rank has a part.
@@ -449,6 +450,10 @@ def faults_within_step(folder: Path) -> None:
         with pytest.raises(ValueError, match=r"'lr': 0\.5.* on rank 0 and .*'lr': 0\.25"):
             opt.step(good)
         opt.param_groups[0]["lr"] = 0.5
+        opt.param_groups[0]["bounds"] = (0.95, None) if is_last else None
+        with pytest.raises(ValueError, match=r"'bounds': None.* on rank 0 and .*'bounds': \(0\.95"):
+            opt.step(good)
+        opt.param_groups[0]["bounds"] = None
         with pytest.raises(ValueError, match=f"the same method: rank 0 called save, rank {last} step"):
             opt.step(good) if is_last else opt.save(folder / "never")
     unchanged()

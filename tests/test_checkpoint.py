@@ -307,6 +307,44 @@ def test_the_optimizer_that_loads_keeps_its_own_schedule(path: Path) -> None:
     assert opt.param_groups[0]["lr"] is schedule
 
 
+def test_schedules_with_a_state_are_given_it_back(path: Path) -> None:
+    def new_schedule() -> Any:
+        return pyadam.schedules.ReduceOnPlateau(0.5, factor=0.5, patience=0)
+
+    opt = pyadam.Adam([{"params": np.ones(3)}, {"params": np.ones(2), "lr": new_schedule()}])
+    for loss in (1.0, 2.0):
+        opt.step([np.ones(3), np.ones(2)])
+        opt.param_groups[1]["lr"].step(loss)
+    opt.save(path)
+    with pytest.warns(UserWarning, match=r"param_groups\[1\]\['lr'\] was a schedule"):
+        assert pyadam.load(path).param_groups[1]["lr"] == 0.5
+    assert pyadam.load(path, lr=0.1).param_groups[1]["lr"] == 0.1
+    again = pyadam.load(path, lr=new_schedule())
+    assert again.param_groups[1]["lr"] == opt.param_groups[1]["lr"]
+    assert again.param_groups[1]["lr"](0) == 0.25
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">i4", "<f4", np.longdouble, np.float16], ids=str)
+def test_bounds_of_any_dtype_are_read_as_they_were(dtype: Any, path: Path) -> None:
+    opt = pyadam.SGD(np.zeros(3), lr=1.0, bounds=(np.full(3, -1, dtype), None))
+    opt.save(path)
+    for again in (pyadam.load(path), copy.deepcopy(opt)):
+        again.step(np.full(3, 9.0))
+        np.testing.assert_array_equal(again.params, [-1.0] * 3)
+
+
+def test_parameters_that_no_longer_are_as_they_were_are_not_saved(path: Path) -> None:
+    w = np.ones((2, 3))
+    opt = pyadam.SGD(w)
+    opt.save(path)
+    before = path.read_bytes()
+    w.resize((3, 2), refcheck=False)
+    for call in (lambda: opt.save(path), lambda: opt.load_state_dict(opt.state_dict())):
+        with pytest.raises(ValueError, match="params was made read-only, reshaped"):
+            call()
+    assert path.read_bytes() == before
+
+
 @pytest.mark.skipif(os.name != "posix", reason="no files are mapped on this system")
 def test_what_the_optimizer_has_as_a_whole_can_be_given_anew(path: Path, tmp_path: Path) -> None:
     opt = pyadam.Adam(np.ones(3), clip_norm=1.0)

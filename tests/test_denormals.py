@@ -25,6 +25,22 @@ def decayed(dtype: Any, **options: Any) -> pyadam.Adam:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
+def test_a_mode_that_others_have_set_does_not_count(threads: int, use_threads: Callable[[int], None]) -> None:
+    torch = pytest.importorskip("torch")
+    use_threads(threads)
+    w, g = (np.full(100_000, value, np.float32) for value in (1e-39, -2e-39))
+    opt = pyadam.SGD(w, lr=1.0)
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor has no such mode")
+    try:
+        opt.step(g)
+        assert (np.ones(1, np.float32) * np.float32(1e-39))[0] == 0  # the caller's mode is still its own
+    finally:
+        torch.set_flush_denormal(False)
+    np.testing.assert_array_equal(w, np.float32(1e-39) - np.float32(-2e-39))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
 def test_the_mode_is_that_of_the_step_alone(threads: int, use_threads: Callable[[int], None]) -> None:
     use_threads(threads)
     least = np.finfo(np.float64).tiny

@@ -278,6 +278,21 @@ def test_a_skipped_step_zeroes_gradients_or_every_later_one_would_be_skipped() -
     np.testing.assert_array_equal(g, [0.0, 0.0])
 
 
+def test_sums_are_of_the_type_of_their_first_gradient_each_time() -> None:
+    w = [np.zeros(1), np.zeros(2)]
+    opt = pyadam.SGD(w, lr=1.0)
+    opt.accumulate([np.zeros(1, np.float32), None])
+    opt.step()
+    opt.accumulate([np.full(1, 1 / 3), None])
+    opt.step()
+    assert w[0][0] == -1 / 3
+    with pytest.raises(ValueError, match="shape"):
+        opt.accumulate([np.zeros(1, np.float32), np.zeros(3)])
+    opt.accumulate([np.full(1, 1 / 3), None])
+    opt.step()
+    assert w[0][0] == -1 / 3 - 1 / 3
+
+
 def test_gradients_that_cannot_be_zeroed() -> None:
     opt = stepped([np.ones(2), np.ones(2), np.ones(())])
     read_only = np.ones(2)
@@ -290,6 +305,19 @@ def test_gradients_that_cannot_be_zeroed() -> None:
     with refused(opt, ValueError, "params[0] and params[1]", "share memory"):
         opt.step([shared, shared, None], zero_grad=True)
     np.testing.assert_array_equal(shared, 1.0)
+
+
+def test_the_norm_does_not_depend_on_the_byte_order() -> None:
+    g = np.random.default_rng(0).standard_normal(1000) * 1.1
+    norms, params = [], []
+    for given in (g, g.astype(">f8"), g.astype(np.longdouble)):
+        opt = pyadam.SGD(np.zeros(1000, np.float32), lr=1.0, clip_norm=1.0)
+        opt.step(given)
+        norms.append(opt.grad_norm)
+        params.append(opt.params)
+    assert norms == [reference.norm(g)] * 3
+    for p in params[1:]:
+        np.testing.assert_array_equal(p, params[0])
 
 
 # Adding up.

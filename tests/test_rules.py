@@ -179,6 +179,18 @@ def test_bounds_keep_every_rule_in_the_box(cls: type[pyadam.Optimizer]) -> None:
 
 
 @dtypes
+@pytest.mark.parametrize("lr", [0.5, 1.0, 2.0])
+def test_l1_takes_the_sign_from_before_the_decay(lr: float, dtype: Any) -> None:
+    p = np.array([1.0, -2.0, 0.0], dtype)
+    opt = pyadam.SGD(p, lr=lr, weight_decay=1.0, decoupled_weight_decay=True, l1=0.25)
+    expected = reference_run(opt, p)
+    g = np.array([0.5, 0.5, 0.5], dtype)
+    opt.step(g)
+    expected.step(g)
+    assert_same_bits(opt, 0, expected)
+
+
+@dtypes
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_bounds_may_be_arrays_of_the_parameters_shape(dtype: Any, order: str) -> None:
     rng = np.random.default_rng(0)

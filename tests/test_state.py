@@ -657,6 +657,22 @@ def test_the_keys_of_a_group_are_fixed(write: Callable[[Any], Any], error: Any, 
         write(opt.param_groups[0])
 
 
+def test_bounds_that_a_group_hands_out_cannot_be_written_to() -> None:
+    given = np.zeros(3), np.ones(3)
+    opt = pyadam.Adam(np.full(3, 0.5), bounds=given)
+    for handed_out in (opt, copy.deepcopy(opt)):
+        for bounds in (handed_out.param_groups[0]["bounds"], handed_out.param_groups[0].options["bounds"]):
+            with pytest.raises(ValueError, match="read-only"):
+                bounds[1][:] = np.nan
+    given[1][:] = 9.0
+    np.testing.assert_array_equal(opt.param_groups[0]["bounds"][1], np.ones(3))
+
+
+def test_masked_arrays_are_no_bounds() -> None:
+    with pytest.raises(TypeError, match=r"bounds\[0\] must be a number, an array"):
+        pyadam.Adam(np.ones(2), bounds=(np.ma.masked_array([0.0, 1.0], [True, False]), None))
+
+
 def test_what_a_group_hands_out_changes_nothing() -> None:
     opt = stepped([np.ones(3)])
     before = snapshot(opt)

@@ -101,7 +101,7 @@ def test_every_mix_of_parameter_and_gradient(dtype: Any, grad_dtype: Any) -> Non
 def test_memory_order_and_shape(dtype: Any, way: dict[str, Any]) -> None:
     rng = np.random.default_rng(2)
     p = np.asfortranarray(array(rng, 33 * 40, dtype).reshape(33, 40))
-    opt = pyadam.Adam(p, **way)
+    opt = pyadam.Adam(p, bounds=(np.full(p.shape, -0.5), 100.0), **way)
     expected = reference_run(opt, p)
     for g in (array(rng, p.size, dtype).reshape(33, 40), np.asfortranarray(array(rng, p.size, dtype).reshape(33, 40))):
         opt.step(g)

@@ -479,6 +479,24 @@ class Training:
 
 @needs_fork
 @forks
+def test_a_forked_child_leaves_state_in_files_to_its_parent(tmp_path: Path) -> None:
+    opt = pyadam.Adam(np.ones(5), state_dir=tmp_path)
+    opt.step(np.ones(5))
+    before = snapshot(opt)
+    child = os.fork()
+    if child == 0:
+        try:
+            opt.step(np.ones(5))
+        except RuntimeError as error:
+            os._exit(0 if "its state is in files of the parent's" in str(error) else 2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert snapshot(opt) == before
+    opt.step(np.ones(5))
+
+
+@needs_fork
+@forks
 @in_child
 def test_a_child_forked_after_steps_goes_on_with_the_same_bits(run: Run, use_threads: UseThreads) -> None:
     use_threads(4)

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "dispatch.hpp"
-#include "flush_denormals.hpp"
+#include "float_mode.hpp"
 #include "thread_pool.hpp"
 
 namespace pyadam {
@@ -98,7 +98,7 @@ class Shares {
   }
 
   void work(int worker) {
-    const FlushDenormals mode(flush_denormals_);
+    const FloatMode mode(flush_denormals_);
     for (int i = 0; i < workers_; ++i) {
       Queue& queue = queues_[static_cast<std::size_t>((worker + i) % workers_)];
       const std::size_t count = queue.end - queue.begin;
@@ -151,7 +151,7 @@ bool has_two_passes(const Task& task) { return kernel_of(task).measure != nullpt
 void run_pass(Pass pass, const std::vector<Task>& tasks, bool flush_denormals) noexcept {
   const int threads = threads_for(elements_of(tasks));
   if (threads == 1) {
-    const FlushDenormals mode(flush_denormals);
+    const FloatMode mode(flush_denormals);
     for (const Task& task : tasks) work_on(pass, task, 0, task.size);
     return;
   }

@@ -98,10 +98,14 @@ def _seed(name: str, value: Any) -> int:
 def _bound(name: str, value: Any, unbounded: float) -> float | NDArray[Any]:
     if value is None:
         return unbounded
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
-        if np.isnan(value).any():
+    if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "fiu":
+        # Of a dtype that a checkpoint can hold.
+        dtype = value.dtype.newbyteorder("=") if value.dtype.itemsize <= 8 else np.float64
+        with np.errstate(over="ignore"):
+            bound = np.array(value, dtype)
+        if np.isnan(bound).any():
             raise ValueError(f"{name} must not hold NaN")
-        return value.copy()
+        return bound
     if not _is_number(value):
         raise TypeError(f"{name} must be a number, an array of the parameter's shape or None, found {value!r}")
     number = _to_float(value)

@@ -126,7 +126,11 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def set_options(self, options: Options) -> None:
         """Take hyperparameters that are checked one by one."""
-        for i, (low, high) in zip(self.members, self.check_options(options), strict=True):
+        boxes = self.check_options(options)
+        for bound in options["bounds"] or ():
+            if isinstance(bound, np.ndarray):
+                bound.setflags(write=False)  # it is handed out, and what is written there would go unseen
+        for i, (low, high) in zip(self.members, boxes, strict=True):
             self._core.set_bounds(i, low, high)
         self._options = dict(options)
         self._planner.use(self._options)

@@ -67,6 +67,7 @@ def checked(
         _same("state_dict['rules']", list(state_dict["rules"]), rules)
     _same("number of param_groups", len(given_groups), len(groups))
 
+    core.check_parameters()
     arrays = core.arrays
     options = []
     steps = [0] * len(arrays)

@@ -25,6 +25,7 @@ from ._safetensors import Reader, Tensor, write
 if TYPE_CHECKING:
     from .optimizer import Optimizer
 
+_NO_OPTIONS = {"params", "param_names", "schedule_state"}  # of a group
 _WHOLE = -1  # stands for the optimizer as a whole where others are numbers of groups
 FORMAT = 1  # raised when an older pyadam could not read a file, or would read it wrongly
 
@@ -39,6 +40,7 @@ def save(optimizer: Optimizer, path: str | os.PathLike[str]) -> None:
     path : path-like
         The file.
     """
+    optimizer._core.check_parameters()  # or no optimizer could load it
     parts, groups = optimizer._parts(copy=False), optimizer.param_groups
     schedules = [(i, key) for i, group in enumerate(groups) for key in group.options if group.is_scheduled(key)]
     schedules += [(_WHOLE, "clip_norm")] * optimizer.has_clip_schedule
@@ -139,11 +141,14 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
     with _opened(path) as checkpoint:
         optimizer = checkpoint.rebuilt(own.get("state_dir"))
         checkpoint.copy_in(optimizer)
-        schedules = checkpoint.schedules()
+        schedules, schedule_states = checkpoint.schedules(), checkpoint.schedule_states()
     optimizer._set_own(own)
     for key in overrides.keys() - own.keys():
         for group in optimizer.param_groups:
             group[key] = overrides[key]
+    for group, states in zip(optimizer.param_groups, schedule_states, strict=True):
+        group.check_schedule_state(states, "the state of schedules")
+        group.load_schedule_state(states)
     for index, key in schedules:
         if key not in overrides:
             name = key if index == _WHOLE else f"param_groups[{index}][{key!r}]"
@@ -200,6 +205,10 @@ class _Checkpoint:
         """Return which hyperparameters were schedules: a group and a key each."""
         return [(int(index), str(key)) for index, key in self._parsed("schedules")]
 
+    def schedule_states(self) -> list[Any]:
+        """Return the states of each group's schedules, by hyperparameter."""
+        return [group.get("schedule_state", {}) for group in self._state_dict([])["param_groups"]]
+
     def rebuilt(self, state_dir: str | None) -> Optimizer:
         """Return an optimizer with new parameters and the hyperparameters of the file, which has taken no step."""
         cls = _class(self.reader.metadata.get("class", ""))
@@ -209,7 +218,7 @@ class _Checkpoint:
         state_dict = self._state_dict([])
         defaults = cls(np.zeros(1)).param_groups[0].options
         options = [
-            cls._merged(defaults, {key: group[key] for key in group.keys() - {"params", "param_names"}}, cls.__name__)
+            cls._merged(defaults, {key: group[key] for key in group.keys() - _NO_OPTIONS}, cls.__name__)
             for group in state_dict["param_groups"]
         ]
         optimizer: Optimizer = cls.__new__(cls)

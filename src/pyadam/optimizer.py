@@ -141,6 +141,7 @@ class Optimizer:
         _alive.add(self)
         self._is_advancing = False
         self._is_swapped = False
+        self._shares_files = False
         self._core = _core.BoundParameters()
         self._core.state_dir = own_options.get("state_dir") or ""
         self._set_own({**OF_OPTIMIZER, **own_options})
@@ -221,11 +222,11 @@ class Optimizer:
             If a structure, shape or dtype does not fit, if a gradient shares memory with a parameter, or with
             `zero_grad` with another gradient, if a schedule returns a value out of range, or if there are no gradients.
         RuntimeError
-            Within `swap_ema`.
+            Within `swap_ema`; in a forked child, if there is a `state_dir`, whose files are the parent's.
         """
         with self._lock:
-            if self._is_swapped:
-                self._refuse_while_swapped("step")
+            if self._is_swapped or self._shares_files:
+                self._check_usable("step")
             flat_grads = None if grads is ACCUMULATED else self._structure.leaves(grads, "grads")
             new_arrays = None if params is None else self._structure.leaves(params, "params")
             if grad_scale != 1.0:
@@ -280,7 +281,7 @@ class Optimizer:
         array([0., 0.])
         """
         with self._lock:
-            self._refuse_while_swapped("accumulate")
+            self._check_usable("accumulate")
             self._core.accumulate(self._structure.leaves(grads, "grads"))
 
     def zero_grad(self) -> None:
@@ -300,11 +301,12 @@ class Optimizer:
 
     @clip_norm.setter
     def clip_norm(self, value: Any) -> None:
-        self._clip_norm = check_setting("clip_norm", value, "clip_norm")
-        #: Whether `clip_norm` is a function of the step.
-        self.has_clip_schedule = is_schedule("clip_norm", value)
-        if not self.has_clip_schedule:
-            self._core.clip_norm = math.inf if self._clip_norm is None else self._clip_norm
+        checked = check_setting("clip_norm", value, "clip_norm")
+        is_scheduled = is_schedule("clip_norm", value)
+        if not is_scheduled:
+            self._core.clip_norm = math.inf if checked is None else checked
+        # In one statement, with no call in it, so that Ctrl-C comes before or after.
+        self._clip_norm, self.has_clip_schedule = checked, is_scheduled
 
     def _clip_norm_at(self, step: int) -> float:
         value = check("clip_norm", self._clip_norm(step), f"clip_norm({step})")
@@ -403,13 +405,19 @@ class Optimizer:
 
         def swap_back() -> None:
             if kept:
+                refused = []
                 for p, values in zip(params, kept, strict=True):
-                    p[...] = values
+                    try:
+                        p[...] = values
+                    except ValueError as error:  # it was made read-only
+                        refused.append(error)
                 self._is_swapped = False
+                if refused:
+                    raise refused[0]
 
         with restoring(swap_back):
             with self._lock:
-                self._refuse_while_swapped("swap_ema")
+                self._check_usable("swap_ema")
                 averages = self._averages()
                 kept.extend([p.copy(order="K") for p in params])
                 self._is_swapped = True
@@ -418,7 +426,11 @@ class Optimizer:
                         p[...] = average
             yield self.params
 
-    def _refuse_while_swapped(self, what: str) -> None:
+    def _check_usable(self, what: str) -> None:
+        if self._shares_files:
+            raise RuntimeError(
+                f"{what}: this process was forked and its state is in files of the parent's; make an optimizer here"
+            )
         if self._is_swapped:
             raise RuntimeError(f"{what}: the parameters hold their averages, inside swap_ema()")
 
@@ -481,7 +493,7 @@ class Optimizer:
             If groups, parameters, shapes, dtypes, rules or state names differ, or a hyperparameter is out of range.
         """
         with self._lock:
-            self._refuse_while_swapped("load_state_dict")
+            self._check_usable("load_state_dict")
             all_or_nothing(self._checked(state_dict))
 
     def _checked(self, state_dict: Mapping[str, Any]) -> Callable[[], None]:
@@ -543,7 +555,7 @@ class Optimizer:
         from . import checkpoint
 
         with self._lock:
-            self._refuse_while_swapped("save")
+            self._check_usable("save")
             checkpoint.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
@@ -566,12 +578,12 @@ class Optimizer:
         from . import checkpoint
 
         with self._lock:
-            self._refuse_while_swapped("load")
+            self._check_usable("load")
             checkpoint.restore(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
-            self._refuse_while_swapped("pickle")
+            self._check_usable("pickle")
             return self._parts(copy=True)
 
     def _parts(self, copy: bool) -> dict[str, Any]:
@@ -600,6 +612,7 @@ def _renew_locks() -> None:
     """Give a forked child new locks: a thread that held one when the parent forked is not there to release it."""
     for optimizer in _alive:
         optimizer._lock = threading.RLock()
+        optimizer._shares_files = optimizer._core.state_dir != ""
 
 
 if hasattr(os, "register_at_fork"):

@@ -173,8 +173,9 @@ ParameterView check_parameter(py::handle value, const std::string& name) {
 
 bool is_unchanged(py::handle array, const ParameterView& view) {
   const auto* a = proxy(array);
+  const int order = view.c_order ? Flags::NPY_ARRAY_C_CONTIGUOUS_ : Flags::NPY_ARRAY_F_CONTIGUOUS_;
   DType dtype{};
-  return a->data == view.data && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0 && same_shape(array, view.shape) &&
+  return a->data == view.data && (a->flags & order) != 0 && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0 && same_shape(array, view.shape) &&
          (fast_dtype(array, dtype) || kernel_dtype(py::reinterpret_borrow<py::array>(array), dtype)) &&
          dtype == view.dtype;
 }
@@ -203,7 +204,7 @@ GradientView view_gradient(py::object& gradient, const ParameterView& parameter,
   }
   if (!read_in_place(gradient, parameter, view)) {
     DType dtype{};
-    if (!kernel_dtype(array, dtype)) dtype = compute_dtype(parameter.dtype);
+    if (!kernel_dtype(array, dtype)) dtype = array.itemsize() >= 8 ? DType::float64 : DType::float32;
     gradient = numpy.attr("array")(array, py::arg("dtype") = numpy_dtype(dtype),
                                    py::arg("order") = parameter.c_order ? "C" : "F", py::arg("subok") = false);
     view = {proxy(gradient)->data, dtype, extent_of(array)};

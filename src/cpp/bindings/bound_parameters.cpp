@@ -236,10 +236,7 @@ void BoundParameters::make_plans(const py::tuple& plans) {
 GradientView BoundParameters::checked_gradient(std::size_t index, const std::vector<Slot>& slots,
                                                const DisjointRanges& ranges) {
   const Slot& slot = slots[index];
-  if (!is_unchanged(slot.array, slot.view)) {
-    throw py::value_error(slot.path +
-                          " was made read-only, reshaped, resized or given another dtype since it was bound");
-  }
+  check_unchanged(slot);
   if (uses_sums_) return sums_.view(index);
   const py::object given = grads_[index];
   const GradientView grad = view_gradient(grads_[index], slot.view, slot.path);
@@ -383,8 +380,20 @@ py::list BoundParameters::accumulated_sums(const py::object& self) const {
   return sums;
 }
 
+void BoundParameters::check_unchanged(const Slot& slot) {
+  if (!is_unchanged(slot.array, slot.view)) {
+    throw py::value_error(slot.path +
+                          " was made read-only, reshaped, resized or given another dtype since it was bound");
+  }
+}
+
+void BoundParameters::check_parameters() const {
+  for (const Slot& slot : slots_) check_unchanged(slot);
+}
+
 void BoundParameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states) {
   const Busy busy(*this);
+  check_parameters();
   if (steps.size() != slots_.size() || states.size() != slots_.size()) {
     throw std::invalid_argument("restore takes a step and a state per parameter");
   }

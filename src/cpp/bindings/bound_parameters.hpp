@@ -62,6 +62,9 @@ class BoundParameters {
   py::list accumulated_sums(const py::object& self) const;
   std::int64_t accumulated() const { return sums_.count(); }
 
+  // Throws ValueError if an array is no longer as it was bound.
+  void check_parameters() const;
+
   // Sets step counts and copies arrays in. `states[i]` maps names to arrays; what it does not name, or all if it is
   // None, starts anew.
   void restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states);
@@ -111,6 +114,7 @@ class BoundParameters {
   void collect_gradients(const py::object& grads);
   bool takes_part(std::size_t index) const;
   void make_plans(const py::tuple& plans);
+  static void check_unchanged(const Slot& slot);
   GradientView checked_gradient(std::size_t index, const std::vector<Slot>& slots, const DisjointRanges& ranges);
   void collect_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges);
   void make_tasks(const std::vector<Slot>& slots, const DisjointRanges& ranges, bool zero_grad);

@@ -24,12 +24,13 @@ class GradientSums {
     return {sum.memory->data(), sum.dtype, {begin, begin + sum.memory->size()}};
   }
 
-  // Makes room for gradients of parameter `index`; throws std::bad_alloc.
+  // Makes room for gradients of parameter `index`, in the type of the first one; throws std::bad_alloc.
   void* reserve(std::size_t index, std::size_t size, DType gradient) {
     if (index >= sums_.size()) sums_.resize(index + 1);
     Sum& sum = sums_[index];
-    if (sum.memory == nullptr) {
-      sum.dtype = gradient == DType::float64 ? DType::float64 : DType::float32;
+    const DType dtype = gradient == DType::float64 ? DType::float64 : DType::float32;
+    if (sum.memory == nullptr || (!sum.is_used && sum.dtype != dtype)) {
+      sum.dtype = dtype;
       sum.memory = std::make_unique<ZeroedMemory>(size * itemsize(sum.dtype));
     }
     return sum.memory->data();

@@ -190,6 +190,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def("step_part", &step_part, "grads"_a, "plans"_a, "grad_scale"_a, "whole"_a, "is_last"_a)
       .def("accumulate", &BoundParameters::accumulate, "grads"_a)
       .def("clear_accumulated", &BoundParameters::clear_accumulated)
+      .def("check_parameters", &BoundParameters::check_parameters)
       .def("restore", &BoundParameters::restore, "step_count"_a, "steps"_a, "states"_a)
       .def("state", &BoundParameters::state, "index"_a)
       .def_readwrite("clip_norm", &BoundParameters::clip_norm)

@@ -33,6 +33,7 @@ class Whole(NamedTuple):
 
     def flat(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return the elements of an array of this shape in the parameter's memory order: a view where it lies so."""
+        array = np.asarray(array)  # a matrix stays one
         return array.reshape(-1) if self.order == "C" else array.T.reshape(-1)
 
     def shaped(self, flat: NDArray[Any]) -> NDArray[Any]:

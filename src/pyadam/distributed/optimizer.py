@@ -164,6 +164,7 @@ class ZeroRedundancyOptimizer:
         with self._agreement.checked("ZeroRedundancyOptimizer(), state", {}):
             self._cut(asked, int(facts["bucket_cap_mb"] * 2**20))
         self._is_swapped = False
+        self._bounds_seen: dict[int, tuple[Any, Any]] = {}
 
     def _cut(self, asked: Request, cap: int) -> None:
         self._shards = shards(self._wholes, self._comm.size)
@@ -268,6 +269,14 @@ class ZeroRedundancyOptimizer:
         """Number of times that `accumulate` was called since the last step."""
         return self._checks.accumulated
 
+    def _described(self, group: int, bounds: Any) -> Any:
+        """Return what of the bounds can be compared, found anew only where they are others: arrays may be large."""
+        known, text = self._bounds_seen.get(group, (None, None))
+        if known is not bounds:
+            text = description(bounds)
+            self._bounds_seen[group] = bounds, text
+        return text
+
     def _facts_of_step(self, flat_grads: Sequence[Any], scale: float) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "the number of steps": self.step_count,
@@ -276,7 +285,7 @@ class ZeroRedundancyOptimizer:
         }
         for i, group in enumerate(self.param_groups):
             values = group.last_values()
-            facts[f"param_groups[{i}]"] = {key: values[key] for key in values if key != "bounds"}
+            facts[f"param_groups[{i}]"] = {**values, "bounds": self._described(i, values["bounds"])}
         missing = [whole.path for whole, grad in zip(self._wholes, flat_grads, strict=True) if grad is None]
         facts["what has None as gradient"] = missing
         return facts

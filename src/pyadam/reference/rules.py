@@ -53,12 +53,12 @@ def _staged(rule: Rule) -> Rule:
             g = T(sign * grad_factor) * g.astype(p.dtype, order="C" if p.flags.c_contiguous else "F")
             if clip_value is not None:
                 g = _clamped(g, T(-clip_value), T(clip_value))
-            if decoupled_weight_decay:
-                p = p * T(1.0 - lr * weight_decay)
-            elif T(weight_decay) != 0:
+            if not decoupled_weight_decay and T(weight_decay) != 0:
                 g = g + T(weight_decay) * p
             if T(l1) != 0:
                 g = g + T(l1) * np.sign(p)
+            if decoupled_weight_decay:
+                p = p * T(1.0 - lr * weight_decay)
             p, *state = rule(p, g, *state_and_t, lr=lr, **options)
             if bounds is not None:
                 p = _clamped(p, np.asarray(bounds[0], p.dtype), np.asarray(bounds[1], p.dtype))
@@ -68,7 +68,8 @@ def _staged(rule: Rule) -> Rule:
 
 
 def _clamped(x: Array, low: Any, high: Any) -> Array:
-    return np.where(x < low, low, np.where(x > high, high, x))
+    clamped = np.where(x < low, low, np.where(x > high, high, x))
+    return clamped.astype(x.dtype, order="C" if x.flags.c_contiguous else "F", copy=False)
 
 
 def _bias_correction(lr: float, betas: tuple[float, float], t: int, epsilon_hat: bool) -> tuple[float, float]:
