@@ -315,6 +315,25 @@ def test_an_optimizer_goes_by_its_schedules_and_tells_their_values() -> None:
     assert opt.param_groups[0]["lr"] is lr
 
 
+def test_the_values_of_the_last_step_survive_refused_steps_copies_and_changes() -> None:
+    rates = [0.1, 0.2, 0.3]
+    opt = pyadam.SGD(np.ones(2), lr=rates.__getitem__, weight_decay=schedules.Linear(1.0, 0.0, 10))
+    assert opt.param_groups[0].current["lr"] == 0.1
+    for step in range(3):
+        with pytest.raises(ValueError, match="shape"):
+            opt.step(np.ones(3))
+        assert opt.param_groups[0].current["lr"] == rates[max(step - 1, 0)]
+        opt.step(np.ones(2))
+        assert opt.param_groups[0].current["lr"] == rates[step]
+    saved = opt.state_dict()
+    assert saved["param_groups"][0]["weight_decay"] == 0.8
+    opt.load_state_dict(saved)
+    opt.param_groups[0]["l1"] = 0.5
+    for same in (opt, copy.deepcopy(opt)):
+        found = same.state_dict()["param_groups"][0]
+        assert (found["lr"], found["weight_decay"], found["l1"]) == (0.3, 0.8, 0.5)
+
+
 def test_what_current_hands_out_changes_nothing() -> None:
     opt = pyadam.Adam(np.ones(2), bounds=(np.zeros(2), None))
     current = opt.param_groups[0].current

@@ -176,20 +176,25 @@ class ParamGroup(MutableMapping[str, Any]):
         """Use the hyperparameters of the 0-based `step`."""
         self._planner.use(self.evaluated(step))
 
+    def forget_evaluated(self) -> None:
+        """Forget the values of a step that was not taken: the last step's are found anew when they are asked for."""
+        if self.has_schedules:
+            self._planner.use(self._options)
+
     @property
     def counts_steps_in_torch(self) -> bool:
         """Whether PyTorch's state of this rule has a step count."""
         return self._cls._counts_steps_in_torch
 
     def last_values(self) -> Options:
-        """Return the hyperparameters of the last step, or of the next one if none was taken."""
+        """Return the hyperparameters of the last step, or of the first one if none was taken."""
         values = self._planner.values
         is_raw = self.has_schedules and values is self._options
-        return self.evaluated(self._core.step_count) if is_raw else values
+        return self.evaluated(max(self._core.step_count - 1, 0)) if is_raw else values
 
     @property
     def current(self) -> dict[str, Any]:
-        """The hyperparameters of the last step, with schedules as the values they had; before it, of the next step."""
+        """The hyperparameters of the last step, with schedules as the values they had; before it, of the first step."""
         return deepcopy(dict(self.last_values()))
 
     def schedule_state(self) -> dict[str, Any]:

@@ -78,7 +78,8 @@ class Optimizer:
     state_dir : path-like or None, default None
         Directory in which to keep state in files, which may be larger than memory: it is mapped, and read and written
         from one end to the other in a step. The files have no name and go with the optimizer; `save` keeps what is in
-        them. Together with parameters in ``np.memmap``, nothing of the size of the model is in memory.
+        them. Together with parameters in ``np.memmap``, nothing of the size of the model is in memory. A forked child
+        is refused to step on its parent's files.
 
     Raises
     ------
@@ -231,8 +232,13 @@ class Optimizer:
             new_arrays = None if params is None else self._structure.leaves(params, "params")
             if grad_scale != 1.0:
                 grad_scale = check("grad_scale", grad_scale, "grad_scale")
-            self._evaluate_schedules()
-            return self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
+            try:
+                self._evaluate_schedules()
+                return self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
+            except BaseException:
+                for group in self.param_groups:
+                    group.forget_evaluated()
+                raise
 
     def _evaluate_schedules(self) -> None:
         """Use the values that schedules have at the next step."""

@@ -207,14 +207,19 @@ class ZeroRedundancyOptimizer:
             If another rank raised, or within `swap_ema`.
         """
         facts: dict[str, Any] = {}
-        with self._agreement.checked("step", facts):
-            self._refuse_while_swapped("step")
-            count = self._checks.accumulated
-            flat_grads = self._accumulated(count) if grads is ACCUMULATED else self._given(grads, count)
-            scale = check("grad_scale", grad_scale, "grad_scale")
-            facts["the number of accumulated gradients"] = count
-            self._plain._evaluate_schedules()
-            facts.update(self._facts_of_step(flat_grads, scale))
+        try:
+            with self._agreement.checked("step", facts):
+                self._refuse_while_swapped("step")
+                count = self._checks.accumulated
+                flat_grads = self._accumulated(count) if grads is ACCUMULATED else self._given(grads, count)
+                scale = check("grad_scale", grad_scale, "grad_scale")
+                facts["the number of accumulated gradients"] = count
+                self._plain._evaluate_schedules()
+                facts.update(self._facts_of_step(flat_grads, scale))
+        except BaseException:
+            for group in self.param_groups:
+                group.forget_evaluated()
+            raise
         with self._agreement.vital():
             is_taken = self._step(flat_grads, scale * max(count, 1))
         self._checks.clear_accumulated()
