@@ -175,7 +175,8 @@ bool is_unchanged(py::handle array, const ParameterView& view) {
   const auto* a = proxy(array);
   const int order = view.c_order ? Flags::NPY_ARRAY_C_CONTIGUOUS_ : Flags::NPY_ARRAY_F_CONTIGUOUS_;
   DType dtype{};
-  return a->data == view.data && (a->flags & order) != 0 && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0 && same_shape(array, view.shape) &&
+  return a->data == view.data && (a->flags & order) != 0 && (a->flags & Flags::NPY_ARRAY_WRITEABLE_) != 0 &&
+         same_shape(array, view.shape) &&
          (fast_dtype(array, dtype) || kernel_dtype(py::reinterpret_borrow<py::array>(array), dtype)) &&
          dtype == view.dtype;
 }
