@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,9 +143,10 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
         checkpoint.copy_in(optimizer)
         schedules, schedule_states = checkpoint.schedules(), checkpoint.schedule_states()
     optimizer._set_own(own)
-    for key in overrides.keys() - own.keys():
-        for group in optimizer.param_groups:
-            group[key] = overrides[key]
+    for key, value in overrides.items():
+        if key not in own:
+            for group in optimizer.param_groups:
+                group[key] = value
     for group, states in zip(optimizer.param_groups, schedule_states, strict=True):
         group.check_schedule_state(states, "the state of schedules")
         group.load_schedule_state(states)
@@ -207,7 +208,7 @@ class _Checkpoint:
 
     def schedule_states(self) -> list[Any]:
         """Return the states of each group's schedules, by hyperparameter."""
-        return [group.get("schedule_state", {}) for group in self._state_dict([])["param_groups"]]
+        return [group.get("schedule_state", {}) for group in self._without_steps["param_groups"]]
 
     def rebuilt(self, state_dir: str | None) -> Optimizer:
         """Return an optimizer with new parameters and the hyperparameters of the file, which has taken no step."""
@@ -215,7 +216,7 @@ class _Checkpoint:
         others = decode(self._parsed("optimizer"), self._read)
         params = decode(self._parsed("params"), self._empty)
         trees = [group["params"] for group in params] if others["has_groups"] else [params]
-        state_dict = self._state_dict([])
+        state_dict = self._without_steps
         defaults = cls(np.zeros(1)).param_groups[0].options
         options = [
             cls._merged(defaults, {key: group[key] for key in group.keys() - _NO_OPTIONS}, cls.__name__)
@@ -272,6 +273,10 @@ class _Checkpoint:
                 )
             if not array.flags.writeable:
                 raise CheckpointError(f"{path} was made read-only since it was bound")
+
+    @cached_property
+    def _without_steps(self) -> dict[str, Any]:
+        return self._state_dict([])
 
     def _state_dict(self, arrays: list[NDArray[Any]]) -> dict[str, Any]:
         """Return the state with stand-ins for the arrays of `arrays`, the parameters; without those, before any step.

@@ -236,8 +236,7 @@ class Optimizer:
                 self._evaluate_schedules()
                 return self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
             except BaseException:
-                for group in self.param_groups:
-                    group.forget_evaluated()
+                self._forget_evaluated()
                 raise
 
     def _evaluate_schedules(self) -> None:
@@ -247,6 +246,11 @@ class Optimizer:
         for group in self.param_groups:
             if group.has_schedules:
                 self._advance(group)
+
+    def _forget_evaluated(self) -> None:
+        """Undo `_evaluate_schedules`, where the step was not taken."""
+        for group in self.param_groups:
+            group.forget_evaluated()
 
     def _advance(self, group: ParamGroup) -> None:
         """Evaluate the group's schedules, which may not take a step themselves."""
@@ -614,15 +618,18 @@ class Optimizer:
 _alive: weakref.WeakSet[Optimizer] = weakref.WeakSet()
 
 
-def _renew_locks() -> None:
-    """Give a forked child new locks: a thread that held one when the parent forked is not there to release it."""
+def _begin_in_child() -> None:
+    """Give a forked child new locks: a thread that held one when the parent forked is not there to release it.
+
+    State in files is left to the parent.
+    """
     for optimizer in _alive:
         optimizer._lock = threading.RLock()
         optimizer._shares_files = optimizer._core.state_dir != ""
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
+    os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def _materialised(params: Any) -> Any:

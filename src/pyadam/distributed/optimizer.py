@@ -217,8 +217,7 @@ class ZeroRedundancyOptimizer:
                 self._plain._evaluate_schedules()
                 facts.update(self._facts_of_step(flat_grads, scale))
         except BaseException:
-            for group in self.param_groups:
-                group.forget_evaluated()
+            self._plain._forget_evaluated()
             raise
         with self._agreement.vital():
             is_taken = self._step(flat_grads, scale * max(count, 1))

@@ -352,7 +352,9 @@ class Optimizer(torch.optim.Optimizer):
             if keys:
                 alike[member.group, member.here.dtype, keys].append(member)
         begun: list[tuple[Member, dict[str, Tensor]]] = [
-            (member, _state.laid_out(member, self._options[member.group])) for member in members if member.state
+            (member, copies)
+            for member in members
+            if member.state and (copies := _state.laid_out(member, self._options[member.group]))
         ]
         for (group, _, keys), those in alike.items():
             columns = [_state.begin(key, those, self._options[group]) for key in keys]

@@ -16,7 +16,7 @@ from .._hyperparameters import NAMES, check
 from .._plans import Planner
 from ._layout import DTYPE_NAMES, DTYPES
 
-# Keys of a group that say how PyTorch shall compute, of what only some of its own implementations can do.
+# Keys of a group that ask for what only some of PyTorch's own implementations can do.
 _REFUSED = ("capturable", "differentiable")
 
 

@@ -101,7 +101,7 @@ class Adagrad(Optimizer):
     ) -> None: ...
 
     def share_memory(self) -> None:
-        """Move the state into memory that processes share, as PyTorch's class does."""
+        """Move the state into memory that processes share, step counts too, which PyTorch's class leaves."""
         for state in self.state.values():
             for value in state.values():
                 if isinstance(value, Tensor):
