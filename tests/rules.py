@@ -109,8 +109,9 @@ KERNEL_CASES = [
 def reference_run(opt: pyadam.Optimizer, p: Array, first: int = 0) -> reference.Parameter:
     """Return what `pyadam.reference` makes of `p` with the first group's options, `first` elements after others."""
     group = opt.param_groups[0]
-    initial_state = opt._initial_state(group.options)
-    return reference.Parameter(p, group.rule, group.options, initial_state=initial_state, seed=opt.seed, first=first)
+    return reference.Parameter(
+        p, group.kernel, group.options, initial_state=group.keeping.initial_state, seed=opt.seed, first=first
+    )
 
 
 def reference_runs(opt: pyadam.Optimizer) -> list[reference.Parameter]:

@@ -10,10 +10,8 @@ import pytest
 
 import pyadam
 from pyadam import _core
-from pyadam._plans import Planner
 
-OPTIONS = pyadam.Adam(np.zeros(1)).param_groups[0].options
-PLAN = Planner(pyadam.Adam, OPTIONS).plan
+PLAN = pyadam.Adam(np.zeros(1)).param_groups[0].plan
 FLOAT32 = _core.GRADIENT_DTYPES["float32"]
 
 
@@ -64,9 +62,9 @@ def test_the_step_count_is_read_and_written_where_it_lies() -> None:
     step[...] = 2**24
     seen = []
 
-    def plan(t: int) -> Any:
+    def plan(t: int, step: int) -> Any:
         seen.append(t)
-        return PLAN(t)
+        return PLAN(t, step)
 
     for _ in range(3):
         core.step(gradients(g), (plan,))
@@ -111,7 +109,7 @@ def test_a_step_within_a_step_is_refused() -> None:
     p, g = np.ones(2, np.float32), np.ones(2, np.float32)
     core, _states = bound(p)
 
-    def plan(_: int) -> Any:
+    def plan(*_: int) -> Any:
         core.step(gradients(g), (PLAN,))
 
     with pytest.raises(RuntimeError, match="already running"):

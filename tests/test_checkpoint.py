@@ -20,7 +20,7 @@ from refusals import refused
 from rules import CASES, Case
 
 import pyadam
-from pyadam import _json_values, _safetensors
+from pyadam.checkpoint import _json_values, _safetensors
 
 Array = np.ndarray
 DATA = Path(__file__).parent / "data"

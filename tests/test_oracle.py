@@ -19,7 +19,7 @@ every_isa = pytest.mark.usefixtures("isa")
 
 
 def test_the_cases_cover_every_rule_of_the_kernel() -> None:
-    covered = {case.cls(np.zeros(1), **case.options).param_groups[0].rule for case in KERNEL_CASES}
+    covered = {case.cls(np.zeros(1), **case.options).param_groups[0].kernel for case in KERNEL_CASES}
     assert covered == set(_core.RULES)
 
 

@@ -22,7 +22,7 @@ from refusals import refused, snapshot, stepped
 from rules import assert_same_bits, reference_run
 
 import pyadam
-from pyadam import _core, _threads
+from pyadam import _core, _threads, rules
 
 Array = np.ndarray
 TIMEOUT = 60.0  # of what would otherwise hang
@@ -320,17 +320,17 @@ def test_optimizers_in_several_threads_do_not_disturb_each_other(use_threads: Us
 def test_nadam_multiplies_its_momenta_once_whatever_threads_ask() -> None:
     steps = range(1, 2000)
     for trial in range(10):
-        options = {**pyadam.NAdam(np.zeros(1)).param_groups[0].options, "momentum_decay": 0.004 + trial * 1e-5}
+        rule = rules.NAdam(momentum_decay=0.004 + trial * 1e-5)
         found: list[list[Any]] = []
 
-        def ask(options: Any = options, found: Any = found) -> None:
-            found.append([pyadam.NAdam._derived_state(options, t) for t in steps])
+        def ask(rule: rules.NAdam = rule, found: Any = found) -> None:
+            found.append([rule.derived_state(t) for t in steps])
 
         run_together(*[ask] * 4)
         assert found[1:] == found[:-1]
-        product, (beta1, _) = 1.0, options["betas"]
+        product, (beta1, _) = 1.0, rule.betas
         for t in steps:
-            product *= beta1 * (1 - 0.5 * 0.96 ** (t * options["momentum_decay"]))
+            product *= beta1 * (1 - 0.5 * 0.96 ** (t * rule.momentum_decay))
             assert found[0][t - 1] == {"mu_product": product}
 
 

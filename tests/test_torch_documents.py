@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import pyadam.torch  # noqa: E402
-from pyadam.torch._options import Extras  # noqa: E402
+from pyadam._common_options import Extras  # noqa: E402
 
 CLASSES = [getattr(pyadam.torch, name) for name in pyadam.torch.__all__]
 # Arguments that say how PyTorch shall compute.

@@ -23,8 +23,9 @@ from .sgd import SGD
 
 if _TYPE_CHECKING:
     from . import lr_finder, schedules
-    from .checkpoint import CheckpointError, load
+    from .checkpoint import CheckpointError
     from .history import History
+    from .loading import load
 
 __all__ = [
     "LAMB",
@@ -63,7 +64,7 @@ def __getattr__(name: str) -> object:
     """Import what not every program needs when it is first asked for, so that ``import pyadam`` stays quick."""
     if name in {"lr_finder", "schedules"}:
         return _import_module(f".{name}", __name__)
-    homes = {"History": ".history", "CheckpointError": ".checkpoint", "load": ".checkpoint"}
+    homes = {"History": ".history", "CheckpointError": ".checkpoint", "load": ".loading"}
     if name in homes:
         return getattr(_import_module(homes[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-Plan = Callable[[int], tuple[tuple[float, float, float, float, float, float], tuple[float, ...]]]
+Plan = Callable[[int, int], tuple[tuple[float, float, float, float, float, float], tuple[float, ...]]]
 
 __version__: str
 COMPILER: str

@@ -1,12 +1,11 @@
-"""What each hyperparameter may be. One place for the ranges and for the words of their messages."""
-
-from __future__ import annotations
+"""What hyperparameters may be: ranges, the words of their messages, and the types of the fields of rules."""
 
 import math
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,18 @@ def _to_float(value: Any) -> float:
         return math.inf if value > 0 else -math.inf
 
 
+Check = Callable[[str, Any], Any]
+#: A box: its lower and its upper side.
+Bounds = tuple[float | NDArray[Any], float | NDArray[Any]]
+
+
 def number_in(low: float, high: float, what: str) -> Callable[[str, Any], float]:
     """Return the check of a finite number from `low` to `high`, a range that messages call `what`."""
+    least, most = max(low, -sys.float_info.max), min(high, sys.float_info.max)
 
     def check_number(name: str, value: Any) -> float:
+        if type(value) is float and least <= value <= most:  # as almost always, and in every step of a schedule
+            return value
         if not _is_number(value):
             raise TypeError(f"{name} must be a number {what}, found {value!r}")
         number = _to_float(value)
@@ -38,12 +45,13 @@ def number_in(low: float, high: float, what: str) -> Callable[[str, Any], float]
 
 
 non_negative = number_in(0, math.inf, ">= 0")
-_fraction = number_in(0, 1, "in [0, 1]")
+fraction = number_in(0, 1, "in [0, 1]")
 decay_rate = number_in(0, math.nextafter(1, 0), "in [0, 1)")
-_positive = number_in(math.nextafter(0, 1), math.inf, "> 0")
+positive = number_in(math.nextafter(0, 1), math.inf, "> 0")
 
 
-def _betas(name: str, value: Any) -> tuple[float, float]:
+def betas(name: str, value: Any) -> tuple[float, float]:
+    """Check a pair of decay rates."""
     if not (isinstance(value, (tuple, list)) and len(value) == 2):
         raise TypeError(f"{name} must be a pair of numbers in [0, 1), found {value!r}")
     return decay_rate(f"{name}[0]", value[0]), decay_rate(f"{name}[1]", value[1])
@@ -61,23 +69,26 @@ def optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     return lambda name, value: None if value is None else check(name, value)
 
 
-def _one_of(*names: str) -> Callable[[str, Any], str]:
-    def check_name(name: str, value: Any) -> str:
-        if value not in names:
-            raise ValueError(f"{name} must be None, {', '.join(map(repr, names))}, found {value!r}")
-        return str(value)
-
-    return check_name
+_MASTERS = ("float32", "split", "stochastic", "nearest")
 
 
-def _state_dtype(name: str, value: Any) -> str:
+def master(name: str, value: Any) -> str:
+    """Check what keeps the precision of 16-bit parameters."""
+    if value not in _MASTERS:
+        raise ValueError(f"{name} must be None, {', '.join(map(repr, _MASTERS))}, found {value!r}")
+    return str(value)
+
+
+def state_dtype(name: str, value: Any) -> str:
+    """Check a dtype of state."""
     is_bfloat16 = value == "bfloat16" or (isinstance(value, (type, np.dtype)) and np.dtype(value).name == "bfloat16")
     if not is_bfloat16:
         raise ValueError(f"{name} must be None (that of the arithmetic) or 'bfloat16', found {value!r}")
     return "bfloat16"
 
 
-def _directory(name: str, value: Any) -> str:
+def directory(name: str, value: Any) -> str:
+    """Check the path of a directory that is there."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be the path of a directory or None, found {value!r}")
     path = os.fspath(value)
@@ -86,13 +97,14 @@ def _directory(name: str, value: Any) -> str:
     return path
 
 
-def _seed(name: str, value: Any) -> int:
+def seed(name: str, value: Any) -> int:
+    """Check a seed of random rounding."""
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number from 0 to 2**64 - 1, found {value!r}")
-    seed = int(value)
-    if not 0 <= seed < 2**64:
+    number = int(value)
+    if not 0 <= number < 2**64:
         raise ValueError(f"{name} must be a whole number from 0 to 2**64 - 1, found {value!r}")
-    return seed
+    return number
 
 
 def _bound(name: str, value: Any, unbounded: float) -> float | NDArray[Any]:
@@ -114,7 +126,8 @@ def _bound(name: str, value: Any, unbounded: float) -> float | NDArray[Any]:
     return number
 
 
-def _bounds(name: str, value: Any) -> Bounds | None:
+def bounds(name: str, value: Any) -> Bounds | None:
+    """Check a box, and return it with infinities where a side is open."""
     if value is None:
         return None
     if not (isinstance(value, (tuple, list)) and len(value) == 2):
@@ -127,9 +140,6 @@ def _bounds(name: str, value: Any) -> Bounds | None:
     if is_empty:
         raise ValueError(f"{name} must have lo <= hi, found {value!r}")
     return low, high
-
-
-Bounds = tuple[float | NDArray[Any], float | NDArray[Any]]
 
 
 def representable(bounds: Bounds, dtype: Any) -> Bounds:
@@ -149,68 +159,39 @@ def representable(bounds: Bounds, dtype: Any) -> Bounds:
     return low if low.ndim else float(low), high if high.ndim else float(high)
 
 
-_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
-    "lr": non_negative,
-    "betas": _betas,
-    "eps": non_negative,
-    "weight_decay": non_negative,
-    "momentum_decay": non_negative,
-    "lr_decay": non_negative,
-    "initial_accumulator_value": non_negative,
-    "rho": _fraction,
-    "alpha": _fraction,
-    "momentum": non_negative,
-    "dampening": _fraction,
-    "l1": non_negative,
-    "bounds": _bounds,
-    "clip_value": optional(_positive),
-    "clip_norm": optional(_positive),
-    "grad_scale": _positive,
-    "skip_nonfinite": flag,
-    "flush_denormals": flag,
-    "ema_decay": optional(decay_rate),
-    "ema_warmup": flag,
-    "master": optional(_one_of("float32", "split", "stochastic", "nearest")),
-    "state_dtype": optional(_state_dtype),
-    "seed": _seed,
-    "state_dir": optional(_directory),
-    "amsgrad": flag,
-    "maximize": flag,
-    "decoupled_weight_decay": flag,
-    "epsilon_hat": flag,
-    "centered": flag,
-    "eps_inside_sqrt": flag,
-    "nesterov": flag,
-    "lr_in_momentum": flag,
-}
+class Field(NamedTuple):
+    """What one hyperparameter may be."""
 
-#: The names of all hyperparameters.
-NAMES = frozenset(_CHECKS)
+    check: Check
+    #: Whether it decides what is computed, not how much: then it is no function of the step.
+    is_fixed: bool = False
 
-# Hyperparameters that decide what is computed, not how much: they are no functions of the step.
-_CONSTANT = frozenset(key for key, check in _CHECKS.items() if check is flag) | {
-    "bounds",
-    "initial_accumulator_value",
-    "master",
-    "state_dtype",
-    "seed",
-    "state_dir",
-}
+    def checked(self, name: str, value: Any) -> Any:
+        """Return a value in its one type, or raise TypeError or ValueError that calls it `name`."""
+        try:
+            return self.check(name, value)
+        except RecursionError:  # from the repr of what was found
+            raise ValueError(f"{name} is nested too deeply to be a hyperparameter") from None
+
+    def is_schedule(self, value: Any) -> bool:
+        """Whether `value` is a function of the 0-based step, in place of a number."""
+        return callable(value) and not self.is_fixed
+
+    def setting(self, name: str, value: Any) -> Any:
+        """As `checked`, but a schedule passes as it is: its values are checked when they are used."""
+        return value if self.is_schedule(value) else self.checked(name, value)
 
 
-def check(key: str, value: Any, name: str) -> Any:
-    """Return the hyperparameter `key` in its one type, or raise TypeError or ValueError that calls it `name`."""
-    try:
-        return _CHECKS[key](name, value)
-    except RecursionError:  # from the repr of what was found
-        raise ValueError(f"{name} is nested too deeply to be a hyperparameter") from None
+def fields_of(owner: type) -> dict[str, Field]:
+    """Return the hyperparameters among a class's own annotations, which are `Annotated` with a `Field`."""
+    annotations = vars(owner).get("__annotations__") or getattr(owner, "__annotations__", {})
+    found = {name: getattr(kind, "__metadata__", (None,))[0] for name, kind in annotations.items()}
+    return {name: field for name, field in found.items() if isinstance(field, Field)}
 
 
-def is_schedule(key: str, value: Any) -> bool:
-    """Whether `value` is a function of the 0-based step, in place of a number."""
-    return callable(value) and key not in _CONSTANT
-
-
-def check_setting(key: str, value: Any, name: str) -> Any:
-    """As `check`, but a schedule passes as it is: its values are checked when they are used."""
-    return value if is_schedule(key, value) else check(key, value, name)
+#: The types of the fields of rules. A field may hold a schedule until a step evaluates it, where it is not fixed.
+NonNegative = Annotated[float, Field(non_negative)]
+FixedNonNegative = Annotated[float, Field(non_negative, is_fixed=True)]
+Fraction = Annotated[float, Field(fraction)]
+Betas = Annotated[tuple[float, float], Field(betas)]
+Flag = Annotated[bool, Field(flag, is_fixed=True)]

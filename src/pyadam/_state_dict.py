@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._common_options import SAVED_OF_OPTIMIZER
-from ._hyperparameters import check
+from ._common_options import OPTIMIZER_FIELDS, SAVED_OPTIONS
+from ._group import Settings
 from ._param_group import ParamGroup
 
 # Keys of PyTorch's groups that say how PyTorch shall compute, or are its scheduler's own.
@@ -33,11 +33,11 @@ def export(core: _core.BoundParameters, groups: Sequence[ParamGroup], copy: bool
                 buffers = {name: array.copy(order="K") for name, array in arrays.items()} if copy else arrays
                 state[i] = {"step": steps[i], **buffers}
                 state[i].update(group.derived_state(steps[i]))
-        values = group.current if copy else dict(group.last_values())
+        values = group.current if copy else group.last_values()
         param_groups.append({**values, "params": list(group.members), "param_names": list(group.paths)})
         if schedule_state := group.schedule_state():
             param_groups[-1]["schedule_state"] = schedule_state
-    rules = [group.rule for group in groups]
+    rules = [group.kernel for group in groups]
     return {"state": state, "param_groups": param_groups, "step_count": core.step_count, "rules": rules}
 
 
@@ -49,9 +49,11 @@ def own_options(state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     if not isinstance(given, Mapping):
         raise TypeError(f"state_dict['options'] must be a dict, found {type(given).__name__}")
     for key in given:
-        if key not in SAVED_OF_OPTIMIZER:
+        if key not in SAVED_OPTIONS:
             raise ValueError(f"state_dict['options'] has an unknown entry {key!r}")
-    options = {key: check(key, value, f"state_dict['options'][{key!r}]") for key, value in given.items()}
+    options = {
+        key: OPTIMIZER_FIELDS[key].checked(f"state_dict['options'][{key!r}]", value) for key, value in given.items()
+    }
     return options, _step(state_dict.get("skipped", 0), "state_dict['skipped']")
 
 
@@ -61,7 +63,7 @@ def checked(
     """Check the whole of `state_dict`, and return the function that copies it in."""
     given_groups = _entry(state_dict, "param_groups", (list, tuple), "state_dict")
     given_state = _entry(state_dict, "state", Mapping, "state_dict")
-    rules = [group.rule for group in groups]
+    rules = [group.kernel for group in groups]
     is_own = "rules" in state_dict
     if is_own:
         _same("state_dict['rules']", list(state_dict["rules"]), rules)
@@ -97,22 +99,22 @@ def checked(
     def copy_in() -> None:
         core.restore(step_count, steps, buffers)
         for group, given, new in zip(groups, given_groups, options, strict=True):
-            group.set_options(new)
+            group.use(*new)
             group.load_schedule_state(given.get("schedule_state", {}))
 
     return copy_in
 
 
-def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    options = group.options
+def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> tuple[Settings, dict[str, Any]]:
+    """Return the group's settings with those of `given`, checked, and which these are. Schedules stay."""
+    changes = {}
     for key in given.keys() - {"params", "param_names", "schedule_state"} - _IGNORED:
-        if key not in options:
+        if key not in group.fields:
             raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
-        value = check(key, given[key], f"{where}[{key!r}]")
+        value = group.fields[key].checked(f"{where}[{key!r}]", given[key])
         if not group.is_scheduled(key):
-            options[key] = value
-    group.check_options(options)
-    return options
+            changes[key] = value
+    return group.checked(changes), changes
 
 
 def _state(
@@ -121,13 +123,13 @@ def _state(
     if not isinstance(given, Mapping):
         raise TypeError(f"state of {path} must be a dict, found {type(given).__name__}")
     entries = {key: value for key, value in given.items() if value is not None}
-    if not group.counts_steps_in_torch:
+    if not group.rule.counts_steps_in_torch:
         entries.setdefault("step", 1)
     # What only pyadam keeps begins anew, from the parameter, where another library's state is taken over.
     wanted = [name for name in live if is_own or name in entries or name not in _OWN_STATE]
     if entries.keys() - group.derived_state(1).keys() != {"step", *wanted}:
         raise ValueError(
-            f"state of {path} must have {['step', *wanted]} for the rule {group.rule!r}, found {list(given)}"
+            f"state of {path} must have {['step', *wanted]} for the rule {group.kernel!r}, found {list(given)}"
         )
     buffers = {}
     for name in wanted:

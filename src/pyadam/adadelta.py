@@ -1,11 +1,12 @@
-"""Adadelta."""
+"""Adadelta for NumPy arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import rules
 from ._common_options import CommonOptions
+from ._declaration import declares_options
 from .optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -13,45 +14,7 @@ if TYPE_CHECKING:
 
 
 class Adadelta(Optimizer):
-    r"""Adadelta: steps in the units of the parameter, from averages of squared gradients and steps (Zeiler, 2012).
-
-    .. math::
-
-        v_t &= ρ v_{t-1} + (1-ρ) g_t^2 \\
-        Δ_t &= \sqrt{\frac{u_{t-1} + ε}{v_t + ε}} g_t \\
-        u_t &= ρ u_{t-1} + (1-ρ) Δ_t^2 \\
-        p_t &= p_{t-1} - lr Δ_t
-
-    Parameters
-    ----------
-    params : ndarray, or list, tuple or dict of params, or list of group dicts
-        As for every `Optimizer`.
-    lr : float or function, default 1.0
-        Factor of the step, >= 0; the paper has none.
-    rho : float or function, default 0.9
-        Decay rate of both averages, in [0, 1].
-    eps : float or function, default 1e-6
-        Added to both averages before the root, >= 0.
-    weight_decay : float or function, default 0.0
-        Weight decay, >= 0: see `Optimizer`.
-    decoupled_weight_decay : bool, default False
-        How to decay weights: see `Optimizer`.
-    **common
-        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for every `Optimizer`.
-
-    Notes
-    -----
-    Libraries agree on the formula, and differ in defaults: Keras has lr 1e-3, ρ 0.95 and ε 1e-7; ensmallen and chainer
-    have ρ 0.95.
-
-    References
-    ----------
-    Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012, https://arxiv.org/abs/1212.5701.
+    """Adadelta, updating arrays in place in one pass over memory.
 
     Examples
     --------
@@ -63,8 +26,9 @@ class Adadelta(Optimizer):
     array([0.0513])
     """
 
-    _rule_name = "adadelta"
+    _rule = rules.Adadelta
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -75,17 +39,4 @@ class Adadelta(Optimizer):
         *,
         decoupled_weight_decay: bool = False,
         **common: Unpack[CommonOptions],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "rho": rho,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, options, common)
-
-    @staticmethod
-    def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
-        del t
-        return options["rho"], 1.0 - options["rho"], options["eps"], options["lr"]
+    ) -> None: ...

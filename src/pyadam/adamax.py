@@ -1,11 +1,12 @@
-"""AdaMax."""
+"""AdaMax for NumPy arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import rules
 from ._common_options import CommonOptions
+from ._declaration import declares_options
 from .optimizer import Optimizer
 
 if TYPE_CHECKING:
@@ -13,44 +14,7 @@ if TYPE_CHECKING:
 
 
 class Adamax(Optimizer):
-    r"""AdaMax: Adam with the infinity norm in place of the second moment (Kingma & Ba, 2015, algorithm 2).
-
-    .. math::
-
-        m_t &= β_1 m_{t-1} + (1-β_1) g_t \\
-        u_t &= \max(β_2 u_{t-1}, |g_t| + ε) \\
-        p_t &= p_{t-1} - \frac{lr}{1-β_1^t} \frac{m_t}{u_t}
-
-    Parameters
-    ----------
-    params : ndarray, or list, tuple or dict of params, or list of group dicts
-        As for every `Optimizer`.
-    lr : float or function, default 2e-3
-        Step size, >= 0.
-    betas : (float, float) or function, default (0.9, 0.999)
-        Decay rates of `m` and of the norm `u`, in [0, 1).
-    eps : float or function, default 1e-8
-        Added to the gradient's magnitude, >= 0. With 0, a parameter whose gradients were all 0 becomes NaN.
-    weight_decay : float or function, default 0.0
-        Weight decay, >= 0: see `Optimizer`.
-    decoupled_weight_decay : bool, default False
-        How to decay weights: see `Optimizer`.
-    **common
-        ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for every `Optimizer`.
-
-    Notes
-    -----
-    PyTorch and optax put ε where pyadam does. Keras, ensmallen and MLX add it to the denominator `u`. MLX leaves out
-    the bias correction.
-
-    References
-    ----------
-    Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, https://arxiv.org/abs/1412.6980.
+    """Adamax, updating arrays in place in one pass over memory.
 
     Examples
     --------
@@ -62,8 +26,9 @@ class Adamax(Optimizer):
     array([ 0.75, -1.75])
     """
 
-    _rule_name = "adamax"
+    _rule = rules.Adamax
 
+    @declares_options
     def __init__(
         self,
         params: Any,
@@ -74,17 +39,4 @@ class Adamax(Optimizer):
         *,
         decoupled_weight_decay: bool = False,
         **common: Unpack[CommonOptions],
-    ) -> None:
-        options = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
-        super().__init__(params, options, common)
-
-    @staticmethod
-    def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
-        beta1, beta2 = options["betas"]
-        return beta1, 1.0 - beta1, beta2, options["eps"], options["lr"] / (1.0 - beta1**t)
+    ) -> None: ...

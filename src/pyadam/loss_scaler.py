@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._hyperparameters import check
+from ._hyperparameters import positive
 
 _GREATEST_SCALE = float(np.finfo(np.float32).max)
 
@@ -114,8 +114,8 @@ class LossScaler:
         TypeError, ValueError
             If an entry is of the wrong type or out of range. Nothing has changed then.
         """
-        scale = check("grad_scale", state_dict["scale"], "scale")
-        growth, backoff = (check("grad_scale", state_dict[key], key) for key in ("growth_factor", "backoff_factor"))
+        scale = positive("scale", state_dict["scale"])
+        growth, backoff = (positive(key, state_dict[key]) for key in ("growth_factor", "backoff_factor"))
         if growth < 1.0:
             raise ValueError(f"growth_factor must be at least 1, found {growth}")
         if backoff >= 1.0:

@@ -1,24 +1,22 @@
-"""What all optimizers share: parameters, groups, the step and its state."""
+"""The front end for NumPy: parameters and gradients of any nesting, the step, state and files."""
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, _state_dict
-from ._common_options import OF_GROUPS, OF_OPTIMIZER, SAVED_OF_OPTIMIZER, CommonOptions
-from ._hyperparameters import check, check_setting, is_schedule
+from ._array_optimizer import ArrayOptimizer
+from ._docstrings import composed
+from ._hyperparameters import positive
 from ._interrupts import all_or_nothing, restoring
-from ._param_group import ParamGroup, Part
-from ._structure import arrays_of_group, is_group_list, structure_of_groups
+from ._request import Request, request, requested
+from .rules import Rule
 
 
 class _Accumulated:
@@ -30,7 +28,7 @@ class _Accumulated:
 ACCUMULATED = _Accumulated()
 
 
-class Optimizer:
+class Optimizer(ArrayOptimizer):
     """Base of all optimizers: holds parameters, updates them in place and keeps their state.
 
     Every class takes `params`, its own hyperparameters, and those named here.
@@ -97,97 +95,29 @@ class Optimizer:
     ``1 - lr * weight_decay`` before the update. A number may be a schedule: a function of the 0-based step.
 
     The gradient is scaled and clipped by norm, then by value; then come `weight_decay`, `l1`, the rule, `bounds`, the
-    average and rounding.
+    average and rounding. Arithmetic is in float64 for float64 parameters and in float32 for all others, one rounding
+    per operation, the same on every CPU and for any number of threads; `pyadam.reference` states it in NumPy.
+
+    Hyperparameters that decide what state there is, or what it begins with, are fixed at construction.
     """
 
-    _rule_name: ClassVar[str]  # of the kernel's rule, where there is one whatever the options
-    _counts_steps_in_torch: ClassVar[bool] = True
-    # Whether an element's update depends on others of the same parameter, so that none can be cut.
-    _needs_whole_parameters: ClassVar[bool] = False
+    _rule: ClassVar[type[Rule]]
 
-    def __init__(self, params: Any, options: Mapping[str, Any], common: CommonOptions) -> None:
-        known = {**options, **OF_GROUPS, **OF_OPTIMIZER}
-        given = self._merged(known, common, type(self).__name__)
-        given = {key: check_setting(key, value, key) for key, value in given.items()}
-        own_options = {key: given.pop(key) for key in OF_OPTIMIZER}
-        defaults = given
-        params = _materialised(params)
-        has_groups = is_group_list(params)
-        trees, group_options = [], []
-        for i, group in enumerate(params if has_groups else [{"params": params}]):
-            trees.append(_materialised(group["params"]))
-            own = {key: group[key] for key in group if key != "params"}
-            group_options.append(self._merged(defaults, own, f"params[{i}]: {type(self).__name__}"))
-        self._bind(trees, group_options, has_groups, own_options)
+    def __init_subclass__(cls) -> None:
+        if "_rule" in vars(cls) and cls.__doc__ is not None:
+            cls.__doc__ = composed(
+                cls, cls._rule, _OWN_ENTRIES, _kind, "TypeError, ValueError\n    As for every `Optimizer`."
+            )
 
-    @staticmethod
-    def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
-        for key in own:
-            if key in OF_OPTIMIZER and key not in defaults:
-                raise TypeError(f"{name}: {key} is of the whole optimizer, not of a group")
-            if key not in defaults:
-                raise TypeError(f"{name} has no option {key!r}; it has {', '.join(defaults)}")
-        return {**defaults, **own}
+    def _construct(self, params: Any, options: Mapping[str, Any], common: Mapping[str, Any]) -> None:
+        self._begin(requested(self._rule, type(self).__name__, params, {**options, **common}))
 
-    def _bind(
-        self,
-        trees: list[Any],
-        group_options: list[dict[str, Any]],
-        has_groups: bool,
-        own_options: Mapping[str, Any],
-        parts: Sequence[Sequence[Part]] | None = None,
-    ) -> None:
-        """Bind the arrays of each group's tree; with `parts`, these say of what each array is a part."""
+    def _begin(self, asked: Request) -> None:
         self._lock = threading.RLock()
         _alive.add(self)
-        self._is_advancing = False
-        self._is_swapped = False
         self._shares_files = False
-        self._core = _core.BoundParameters()
-        self._core.state_dir = own_options.get("state_dir") or ""
-        self._set_own({**OF_OPTIMIZER, **own_options})
-        self._has_groups = has_groups
-        self._structure, structures = structure_of_groups(trees, has_groups)
-        self.param_groups: list[ParamGroup] = []
-        for i, (structure, tree, options) in enumerate(zip(structures, trees, group_options, strict=True)):
-            arrays, paths = arrays_of_group(structure, tree, f"params{f'[{i}]' if has_groups else ''}")
-            own_parts = None if parts is None else parts[i]
-            if own_parts is not None:
-                paths = [part.path for part in own_parts]
-            self.param_groups.append(ParamGroup(type(self), options, i, self._core, arrays, paths, own_parts))
-        self._plans = tuple(group.plan for group in self.param_groups)
-
-    # What a subclass says of its rule; `options` are a group's hyperparameters.
-
-    @classmethod
-    def _rule(cls, options: Mapping[str, Any]) -> str:
-        """Return the name of the kernel's rule, or raise ValueError if options do not go together."""
-        del options
-        return cls._rule_name
-
-    @staticmethod
-    def _scalars(options: Mapping[str, Any], t: int) -> tuple[float, ...]:
-        """Return the rule's scalars, in the order of its C++ header, for the step `t` (from 1)."""
-        raise NotImplementedError
-
-    @staticmethod
-    def _initial_state(options: Mapping[str, Any]) -> float:
-        """Return what the rule's state arrays hold before the first step."""
-        del options
-        return 0.0
-
-    @staticmethod
-    def _weight_decay(options: Mapping[str, Any]) -> tuple[float, float]:
-        """Return the coefficient of p in the gradient, and the factor of p before the update."""
-        if options["decoupled_weight_decay"]:
-            return 0.0, 1.0 - options["lr"] * options["weight_decay"]
-        return options["weight_decay"], 1.0
-
-    @staticmethod
-    def _derived_state(options: Mapping[str, Any], t: int) -> dict[str, float]:
-        """Return what PyTorch keeps as state after `t` steps, and pyadam derives from them."""
-        del options, t
-        return {}
+        self._structure, self._has_groups = asked.structure, asked.has_groups
+        self._bind(asked)
 
     def step(
         self, grads: Any = ACCUMULATED, *, params: Any = None, grad_scale: float = 1.0, zero_grad: bool = False
@@ -231,36 +161,17 @@ class Optimizer:
             flat_grads = None if grads is ACCUMULATED else self._structure.leaves(grads, "grads")
             new_arrays = None if params is None else self._structure.leaves(params, "params")
             if grad_scale != 1.0:
-                grad_scale = check("grad_scale", grad_scale, "grad_scale")
+                grad_scale = positive("grad_scale", grad_scale)
             try:
-                self._evaluate_schedules()
-                return self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
+                if self.has_clip_schedule:
+                    self._core.clip_norm = self._clip_norm_at(self._core.step_count)
+                has_stepped = self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
             except BaseException:
                 self._forget_evaluated()
                 raise
-
-    def _evaluate_schedules(self) -> None:
-        """Use the values that schedules have at the next step."""
-        if self.has_clip_schedule:
-            self._core.clip_norm = self._clip_norm_at(self._core.step_count)
-        for group in self.param_groups:
-            if group.has_schedules:
-                self._advance(group)
-
-    def _forget_evaluated(self) -> None:
-        """Undo `_evaluate_schedules`, where the step was not taken."""
-        for group in self.param_groups:
-            group.forget_evaluated()
-
-    def _advance(self, group: ParamGroup) -> None:
-        """Evaluate the group's schedules, which may not take a step themselves."""
-        if self._is_advancing:
-            raise RuntimeError("a step of this optimizer is already running: a schedule called step()")
-        self._is_advancing = True
-        try:
-            group.advance(self._core.step_count)
-        finally:
-            self._is_advancing = False
+            if not has_stepped:
+                self._forget_evaluated()
+            return has_stepped
 
     def accumulate(self, grads: Any) -> None:
         """Add gradients to those of which the next `step()`, called without gradients, takes the mean.
@@ -305,61 +216,6 @@ class Optimizer:
         return self._core.accumulated
 
     @property
-    def clip_norm(self) -> Any:
-        """Greatest norm of all gradients together, a function of the step, or None."""
-        return self._clip_norm
-
-    @clip_norm.setter
-    def clip_norm(self, value: Any) -> None:
-        checked = check_setting("clip_norm", value, "clip_norm")
-        is_scheduled = is_schedule("clip_norm", value)
-        if not is_scheduled:
-            self._core.clip_norm = math.inf if checked is None else checked
-        # In one statement, with no call in it, so that Ctrl-C comes before or after.
-        self._clip_norm, self.has_clip_schedule = checked, is_scheduled
-
-    def _clip_norm_at(self, step: int) -> float:
-        value = check("clip_norm", self._clip_norm(step), f"clip_norm({step})")
-        return math.inf if value is None else float(value)
-
-    @property
-    def skip_nonfinite(self) -> bool:
-        """Whether a step with an infinite or NaN gradient is skipped."""
-        return self._core.skip_nonfinite
-
-    @skip_nonfinite.setter
-    def skip_nonfinite(self, value: bool) -> None:
-        self._core.skip_nonfinite = check("skip_nonfinite", value, "skip_nonfinite")
-
-    @property
-    def flush_denormals(self) -> bool:
-        """Whether subnormal numbers count as zero in a step."""
-        return self._core.flush_denormals
-
-    @flush_denormals.setter
-    def flush_denormals(self, value: bool) -> None:
-        self._core.flush_denormals = check("flush_denormals", value, "flush_denormals")
-
-    @property
-    def seed(self) -> int:
-        """Seed of random rounding."""
-        return self._core.seed
-
-    @property
-    def skipped(self) -> int:
-        """Number of steps that were skipped for a gradient that was not finite."""
-        return self._core.skipped
-
-    @property
-    def grad_norm(self) -> float | None:
-        """L2 norm of all gradients of the last step, divided by the loss scale and before clipping.
-
-        None unless that step had to compute it, for `clip_norm` or `skip_nonfinite`. The sum of squares is in double
-        precision and in one fixed order: see `pyadam.reference.norm`.
-        """
-        return self._core.grad_norm if self._core.has_grad_norm else None
-
-    @property
     def ema(self) -> Any:
         """The averages of the parameters, live, in the structure of params; None where a group has no `ema_decay`.
 
@@ -372,12 +228,6 @@ class Optimizer:
             If no group has an `ema_decay`.
         """
         return self._structure.unflatten(iter(self._averages()))
-
-    def _averages(self) -> list[NDArray[Any] | None]:
-        averages = [self._core.state(i).get("ema") for i in range(len(self._core.steps))]
-        if all(average is None for average in averages):
-            raise ValueError("there is no average of the parameters: construct the optimizer with ema_decay")
-        return averages
 
     @contextmanager
     def swap_ema(self) -> Iterator[Any]:
@@ -441,18 +291,12 @@ class Optimizer:
             raise RuntimeError(
                 f"{what}: this process was forked and its state is in files of the parent's; make an optimizer here"
             )
-        if self._is_swapped:
-            raise RuntimeError(f"{what}: the parameters hold their averages, inside swap_ema()")
+        super()._check_usable(what)
 
     @property
     def params(self) -> Any:
         """The parameters in the structure they were given in; with groups, a list with an entry per group."""
         return self._structure.unflatten(iter(self._core.arrays))
-
-    @property
-    def step_count(self) -> int:
-        """Number of steps taken; schedules are functions of it. A parameter's own count leaves out skipped steps."""
-        return self._core.step_count
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of the state, in the form of PyTorch's.
@@ -473,22 +317,6 @@ class Optimizer:
         with self._lock:
             return self._exported(copy=True)
 
-    def _exported(self, copy: bool) -> dict[str, Any]:
-        clip_norm = self._clip_norm_at(max(self.step_count - 1, 0)) if self.has_clip_schedule else self._clip_norm
-        options = {**self._own_options(), "clip_norm": clip_norm}
-        exported = _state_dict.export(self._core, self.param_groups, copy)
-        return {**exported, "skipped": self.skipped, "options": options}
-
-    def _own_options(self) -> dict[str, Any]:
-        """Return what the optimizer has as a whole; `clip_norm` may be a schedule."""
-        return {key: getattr(self, key) for key in SAVED_OF_OPTIMIZER}
-
-    def _set_own(self, options: Mapping[str, Any]) -> None:
-        """Set those of the options that the optimizer has as a whole which are given, checked already."""
-        for key in SAVED_OF_OPTIMIZER:
-            if key in options:
-                setattr(self if key == "clip_norm" else self._core, key, options[key])
-
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over a state that `state_dict`, or PyTorch's optimizer of the same name, returned.
 
@@ -505,20 +333,6 @@ class Optimizer:
         with self._lock:
             self._check_usable("load_state_dict")
             all_or_nothing(self._checked(state_dict))
-
-    def _checked(self, state_dict: Mapping[str, Any]) -> Callable[[], None]:
-        """Check `state_dict`, and return the function that copies it in; the caller has the lock."""
-        options, skipped = _state_dict.own_options(state_dict)
-        copy_in = _state_dict.checked(self._core, self.param_groups, state_dict)
-
-        def take_over() -> None:
-            copy_in()
-            self._core.skipped = skipped
-            if self.has_clip_schedule:
-                options.pop("clip_norm", None)
-            self._set_own(options)
-
-        return take_over
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters, state and hyperparameters to a safetensors file.
@@ -562,11 +376,11 @@ class Optimizer:
         >>> w
         array([1., 1., 1.])
         """
-        from . import checkpoint
+        from . import _array_files
 
         with self._lock:
             self._check_usable("save")
-            checkpoint.save(self, path)
+            _array_files.save(self, self.params, self._has_groups, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read what `save` wrote into the parameters, in place, and the state.
@@ -585,11 +399,11 @@ class Optimizer:
             If the file fails or is altered after it has been checked, while it is read in: what is read until then has
             replaced what was there.
         """
-        from . import checkpoint
+        from . import _array_files
 
         with self._lock:
             self._check_usable("load")
-            checkpoint.restore(self, path)
+            _array_files.restore(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
@@ -607,12 +421,27 @@ class Optimizer:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._bind(state["trees"], state["options"], state["has_groups"], state.get("own_options", OF_OPTIMIZER))
+        own_options = state.get("own_options", {})
+        self._begin(request(self._rule, state["trees"], state["options"], state["has_groups"], own_options))
         self.load_state_dict(state["state_dict"])
 
     def __repr__(self) -> str:
         groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
         return f"{type(self).__name__}({groups}\n)"
+
+
+# What the docstrings of the classes say of arguments that no rule has.
+_OWN_ENTRIES = {
+    "params": """params : ndarray, or list, tuple or dict of params, or list of group dicts
+    As for every `Optimizer`.""",
+    "common": """**common
+    ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.""",
+}
+
+
+def _kind(rule: type[Rule], name: str, kind: str) -> str:
+    """Return the type of a hyperparameter here, of that of the rule's."""
+    return kind if rule.fields[name].is_fixed else f"{kind} or function"
 
 
 _alive: weakref.WeakSet[Optimizer] = weakref.WeakSet()
@@ -630,10 +459,3 @@ def _begin_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_in_child)
-
-
-def _materialised(params: Any) -> Any:
-    """Turn an iterator into a list; containers and arrays stay what they are."""
-    if isinstance(params, Iterable) and not isinstance(params, (np.ndarray, list, tuple, Mapping)):
-        return list(params)
-    return params

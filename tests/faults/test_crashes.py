@@ -215,7 +215,7 @@ def test_a_file_that_fails_while_it_is_checked_changes_nothing(
     def verify(_: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("pyadam._safetensors.Reader.verify", verify)
+    monkeypatch.setattr("pyadam.checkpoint._safetensors.Reader.verify", verify)
     before = snapshot(opt)
     with pytest.raises(OSError, match="Input/output error"):
         opt.load(path)
@@ -227,7 +227,7 @@ def test_a_file_that_fails_after_it_was_checked_is_told_apart(
     change: str, opt: pyadam.Optimizer, saved: tuple[Path, pyadam.Optimizer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one case in which an error leaves a mix: it has an error of its own, and loading again mends it."""
-    from pyadam._safetensors import Reader
+    from pyadam.checkpoint._safetensors import Reader
 
     path, old = saved
     read_into = Reader.read_into

@@ -156,7 +156,7 @@ void AddressedParameters::make_plans(const Gradients& gradients, const py::tuple
   places_.clear();
   for (const auto& gradient : gradients) {
     const Slot& slot = slots_[gradient.parameter];
-    places_.push_back(plans_.place_of(slot.group, groups_[slot.group].rule, slot.step + 1, plans[slot.group], seed));
+    places_.push_back(plans_.place_of(slot.group, groups_[slot.group].rule, slot.step + 1, 0, plans[slot.group], seed));
   }
 }
 

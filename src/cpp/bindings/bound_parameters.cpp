@@ -229,7 +229,7 @@ void BoundParameters::make_plans(const py::tuple& plans) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (!takes_part(i)) continue;
     const std::size_t group = slots_[i].group;
-    plan_of_slot_[i] = plans_.place_of(group, groups_[group].keeping.rule, slots_[i].step + 1, plans[group], seed);
+    plan_of_slot_[i] = plans_.place_of(group, groups_[group].keeping.rule, slots_[i].step + 1, step_count_, plans[group], seed);
   }
 }
 

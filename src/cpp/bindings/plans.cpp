@@ -19,9 +19,13 @@ void read_doubles(PyObject* values, double* out, std::size_t count, const char* 
   if (PyErr_Occurred() != nullptr) throw py::error_already_set();
 }
 
-Plan make_plan(const py::handle& function, std::size_t rule, std::int64_t t, std::uint64_t seed) {
+Plan make_plan(const py::handle& function, std::size_t rule, std::int64_t t, std::int64_t step_count,
+               std::uint64_t seed) {
+  const auto age = py::reinterpret_steal<py::object>(PyLong_FromLongLong(t));
+  const auto step = py::reinterpret_steal<py::object>(PyLong_FromLongLong(step_count));
+  const std::array<PyObject*, 2> arguments{age.ptr(), step.ptr()};
   const auto result = py::reinterpret_steal<py::object>(
-      PyObject_CallOneArg(function.ptr(), py::reinterpret_steal<py::object>(PyLong_FromLongLong(t)).ptr()));
+      PyObject_Vectorcall(function.ptr(), arguments.data(), arguments.size(), nullptr));
   if (!result) throw py::error_already_set();
   if (!PyTuple_CheckExact(result.ptr()) || PyTuple_GET_SIZE(result.ptr()) != 2) {
     throw std::invalid_argument("a plan must be a tuple of two tuples");
@@ -51,14 +55,14 @@ std::size_t rule_index(const std::string& name) {
   throw std::invalid_argument("unknown rule '" + name + "'");
 }
 
-std::size_t Plans::place_of(std::size_t group, std::size_t rule, std::int64_t t, const py::handle& function,
-                            std::uint64_t seed) {
+std::size_t Plans::place_of(std::size_t group, std::size_t rule, std::int64_t t, std::int64_t step_count,
+                            const py::handle& function, std::uint64_t seed) {
   const Key key{group, t};
   if (key == last_key_) return last_place_;
   if (!plans_.empty()) earlier_.emplace(last_key_, last_place_);
   const auto known = earlier_.find(key);
   if (known == earlier_.end()) {
-    plans_.push_back(make_plan(function, rule, t, seed));
+    plans_.push_back(make_plan(function, rule, t, step_count, seed));
     last_place_ = plans_.size() - 1;
   } else {
     last_place_ = known->second;

@@ -23,10 +23,10 @@ class Plans {
  public:
   void begin() { *this = Plans(std::move(plans_)); }
 
-  // Returns the place in `all` of a group's plan for the step `t` (from 1), which `function` makes: function(t) returns
-  // the stages' numbers and the rule's scalars.
-  std::size_t place_of(std::size_t group, std::size_t rule, std::int64_t t, const py::handle& function,
-                       std::uint64_t seed);
+  // Returns the place in `all` of a group's plan for the step `t` (from 1), which `function` makes: function(t, step_count)
+  // returns the stages' numbers and the rule's scalars.
+  std::size_t place_of(std::size_t group, std::size_t rule, std::int64_t t, std::int64_t step_count,
+                       const py::handle& function, std::uint64_t seed);
 
   std::vector<Plan>& all() { return plans_; }
 

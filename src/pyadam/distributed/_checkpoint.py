@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._atomic_file import replacing
-from .._json_values import Arrays, decode, dumps, encode, loads
-from .._safetensors import CheckpointError, Reader, write
+from ..checkpoint._atomic_file import replacing
+from ..checkpoint._json_values import Arrays, decode, dumps, encode, loads
+from ..checkpoint._safetensors import CheckpointError, Reader, write
 from ._shards import Bucket, Piece
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def consolidate(optimizer: ZeroRedundancyOptimizer) -> dict[str, Any] | None:
     """Bring the state to rank 0: see `ZeroRedundancyOptimizer.consolidate`."""
     comm, shard = optimizer._comm, optimizer._shard
     with optimizer._agreement.checked("consolidate", {}):
-        optimizer._refuse_while_swapped("consolidate")
+        optimizer._check_usable("consolidate")
         common = _common(optimizer)
         kept = _kept_names(optimizer)
         state = {i: {name: _empty(optimizer, i, name) for name in names} for i, names in kept.items()}
@@ -67,11 +67,10 @@ def _empty(optimizer: ZeroRedundancyOptimizer, parameter: int, name: str) -> NDA
 
 def _common(optimizer: ZeroRedundancyOptimizer) -> dict[str, Any]:
     """Return what of the state is the same on all ranks, in the form of the plain optimizer's, and all step counts."""
-    plain = optimizer._plain
-    exported = plain._exported(copy=False)
+    exported = optimizer._exported(copy=False)
     del exported["state"]
     members = iter(range(len(optimizer._wholes)))
-    for group, entry in zip(plain.param_groups, exported["param_groups"], strict=True):
+    for group, entry in zip(optimizer.param_groups, exported["param_groups"], strict=True):
         entry.update(group.current)
         entry["param_names"] = list(dict.fromkeys(group.paths))
         entry["params"] = [next(members) for _ in entry["param_names"]]
@@ -97,7 +96,7 @@ def save(optimizer: ZeroRedundancyOptimizer, path: str | os.PathLike[str]) -> No
     comm, agreement = optimizer._comm, optimizer._agreement
     folder = Path(path)
     with agreement.checked("save", {"path": os.fspath(path), "the number of steps": optimizer.step_count}):
-        optimizer._refuse_while_swapped("save")
+        optimizer._check_usable("save")
         if comm.rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
     generation = comm.bcast(os.urandom(8).hex() if comm.rank == 0 else None)
@@ -148,7 +147,7 @@ def _write_manifest(optimizer: ZeroRedundancyOptimizer, folder: Path, generation
         "pyadam_manifest": str(FORMAT),
         "pyadam": _core.__version__,
         "numpy": np.__version__,
-        "class": type(optimizer._plain).__name__,
+        "class": optimizer.optimizer_class.__name__,
         "generation": generation,
         "parameters": dumps([_identity(whole) for whole in optimizer._wholes]),
         "pieces": dumps(pieces),
@@ -187,12 +186,12 @@ def load(optimizer: ZeroRedundancyOptimizer, path: str | os.PathLike[str]) -> No
     agreement, shard = optimizer._agreement, optimizer._shard
     facts = {"path": os.fspath(path)}
     with agreement.checked("load", facts), _naming(path), ExitStack() as stack:
-        optimizer._refuse_while_swapped("load")
+        optimizer._check_usable("load")
         checkpoint = _Checkpoint(Path(path), stack)
         facts["generation"] = checkpoint.generation
         checkpoint.check_parameters(optimizer)
         values = [checkpoint.read(piece, "", array.dtype) for piece, array in shard.items()]
-        commit = optimizer._plain._checked(checkpoint.state_dict(optimizer))
+        commit = optimizer._checked(checkpoint.state_dict(optimizer))
         checkpoint.check_unchanged()
     with agreement.vital():
         for (_, array), value in zip(shard.items(), values, strict=True):

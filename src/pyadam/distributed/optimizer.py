@@ -19,15 +19,17 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from .. import _core
-from .._common_options import SAVED_OF_OPTIMIZER
-from .._hyperparameters import check
+from .._array_optimizer import ArrayOptimizer
+from .._common_options import SAVED_OPTIONS
+from .._hyperparameters import positive
 from .._interrupts import restoring
-from .._param_group import ParamGroup
+from .._request import Request, requested
 from ..adam import Adam
-from ..optimizer import ACCUMULATED
+from ..optimizer import ACCUMULATED, Optimizer
+from ..rules import Rule
 from ._agreement import Agreement, description
 from ._collectives import Collectives, Gather, OrderedReduction, Reduction
-from ._shard import Request, Shard, request
+from ._shard import Shard, wholes
 from ._shards import Bucket, Piece, Whole, buckets, shards
 
 # Buckets whose gradients, and whose parameters, are on their way at one time.
@@ -44,7 +46,7 @@ class StepTimes:
     update: float = 0.0  # the kernel, norms included
 
 
-class ZeroRedundancyOptimizer:
+class ZeroRedundancyOptimizer(ArrayOptimizer):
     """An optimizer whose state is cut into equal parts over the ranks of MPI: ZeRO, stage 1.
 
     Every rank has all parameters and computes gradients of its own data. A step averages the gradients, and each rank
@@ -143,19 +145,22 @@ class ZeroRedundancyOptimizer:
             facts.update(bucket_cap_mb=_megabytes(bucket_cap_mb), deterministic=bool(deterministic))
             facts["gradient_dtype"] = _reduced("gradient_dtype", gradient_dtype)
             facts["parameter_dtype"] = _reduced("parameter_dtype", parameter_dtype)
-            asked = request(params, optimizer_class, options)
+            asked = requested(_rule_of(optimizer_class), optimizer_class.__name__, params, options)
+            self._arrays = [array for group in asked.groups for array in group.arrays]
             # Of a rule without state: it checks arrays and gradients as a plain optimizer does.
             self._checks = _core.BoundParameters()
-            self._checks.add_group("sgd", asked.arrays, asked.paths, [], "nearest", None, False)
-            self._wholes = asked.wholes()
+            paths = [path for group in asked.groups for path in group.paths]
+            self._checks.add_group("sgd", self._arrays, paths, [], "nearest", None, False)
+            self._wholes = wholes(asked)
+            facts["optimizer_class"] = f"{optimizer_class.__module__}.{optimizer_class.__qualname__}"
             facts.update(_facts(asked, self._wholes))
             _check_rounding(self._wholes, facts["gradient_dtype"], facts["parameter_dtype"])
             self._collectives = Collectives(
                 self._comm, self._wholes, deterministic, facts["gradient_dtype"], facts["parameter_dtype"]
             )
-        self._structure = asked.structure
-        self._has_groups = asked.has_groups
-        self._arrays = asked.arrays
+        #: The class of which this is the counterpart.
+        self.optimizer_class = optimizer_class
+        self._structure, self._has_groups = asked.structure, asked.has_groups
         self._flat_params = [whole.flat(array) for whole, array in zip(self._wholes, self._arrays, strict=True)]
         self._has_masters = facts["parameter_dtype"] is not None
         with self._agreement.vital():
@@ -163,20 +168,16 @@ class ZeroRedundancyOptimizer:
                 self._comm.Bcast(flat.view(np.uint8))
         with self._agreement.checked("ZeroRedundancyOptimizer(), state", {}):
             self._cut(asked, int(facts["bucket_cap_mb"] * 2**20))
-        self._is_swapped = False
         self._bounds_seen: dict[int, tuple[Any, Any]] = {}
 
     def _cut(self, asked: Request, cap: int) -> None:
         self._shards = shards(self._wholes, self._comm.size)
         self._buckets = buckets(self._wholes, self._shards, cap)
         before = [piece.size for shard in self._shards[: self._comm.rank] for piece in shard]
-        self._shard = Shard(asked, self._wholes, self._buckets, self._comm.rank, sum(before), self._has_masters)
-        self._core = self._shard.core
-
-    @property
-    def _plain(self) -> Any:
-        """The plain optimizer of this rank's shard."""
-        return self._shard.optimizer
+        self._shard = Shard(asked, self._wholes, self._buckets, self._comm.rank, self._has_masters)
+        self._bind(self._shard.asked, self._shard.parts)
+        self._core.first_element = sum(before)
+        self._shard.core = self._core
 
     def step(self, grads: Any = ACCUMULATED, *, grad_scale: float = 1.0) -> bool:
         """Average the gradients of all ranks and update the parameters in place, on all of them.
@@ -209,20 +210,29 @@ class ZeroRedundancyOptimizer:
         facts: dict[str, Any] = {}
         try:
             with self._agreement.checked("step", facts):
-                self._refuse_while_swapped("step")
+                self._check_usable("step")
                 count = self._checks.accumulated
                 flat_grads = self._accumulated(count) if grads is ACCUMULATED else self._given(grads, count)
-                scale = check("grad_scale", grad_scale, "grad_scale")
+                scale = positive("grad_scale", grad_scale)
                 facts["the number of accumulated gradients"] = count
-                self._plain._evaluate_schedules()
+                self._evaluate_schedules()
                 facts.update(self._facts_of_step(flat_grads, scale))
         except BaseException:
-            self._plain._forget_evaluated()
+            self._forget_evaluated()
             raise
         with self._agreement.vital():
             is_taken = self._step(flat_grads, scale * max(count, 1))
         self._checks.clear_accumulated()
+        if not is_taken:
+            self._forget_evaluated()
         return is_taken
+
+    def _evaluate_schedules(self) -> None:
+        """Use the values that schedules have at the next step, which ranks compare before they take it."""
+        if self.has_clip_schedule:
+            self._core.clip_norm = self._clip_norm_at(self.step_count)
+        for group in self.param_groups:
+            group.evaluate(self.step_count)
 
     def _given(self, grads: Any, accumulated: int) -> list[Any]:
         """Return the gradients, checked, each in its parameter's memory order."""
@@ -261,7 +271,7 @@ class ZeroRedundancyOptimizer:
         RuntimeError
             Within `swap_ema`.
         """
-        self._refuse_while_swapped("accumulate")
+        self._check_usable("accumulate")
         self._checks.accumulate(self._structure.leaves(grads, "grads"))
 
     def zero_grad(self) -> None:
@@ -285,7 +295,7 @@ class ZeroRedundancyOptimizer:
         facts: dict[str, Any] = {
             "the number of steps": self.step_count,
             "grad_scale": scale,
-            **{key: getattr(self._core, key) for key in SAVED_OF_OPTIMIZER},
+            **{key: getattr(self._core, key) for key in SAVED_OPTIONS},
         }
         for i, group in enumerate(self.param_groups):
             values = group.last_values()
@@ -343,7 +353,7 @@ class ZeroRedundancyOptimizer:
 
     def _update(self, grads: Iterable[Any], scale: float, whole: tuple[float, bool] | None, is_last: bool) -> bool:
         with self._timed("update"):
-            return self._core.step_part(self._shard.by_slot(grads), self._plain._plans, scale, whole, is_last)
+            return self._core.step_part(self._shard.by_slot(grads), self._plans, scale, whole, is_last)
 
     def _grad_squares(self, means: Sequence[_Mean], flat_grads: Sequence[Any]) -> tuple[float, bool]:
         """Return the sum of the squares of all gradients, and whether one is not finite: what one machine would find.
@@ -387,55 +397,6 @@ class ZeroRedundancyOptimizer:
         return self._structure.unflatten(iter(self._arrays))
 
     @property
-    def param_groups(self) -> list[ParamGroup]:
-        """The groups, whose hyperparameters are to be set on all ranks; ``"params"`` are this rank's pieces."""
-        groups: list[ParamGroup] = self._plain.param_groups
-        return groups
-
-    @property
-    def clip_norm(self) -> Any:
-        """Greatest norm of all averaged gradients together, a function of the step, or None."""
-        return self._plain.clip_norm
-
-    @clip_norm.setter
-    def clip_norm(self, value: Any) -> None:
-        self._plain.clip_norm = value
-
-    @property
-    def skip_nonfinite(self) -> bool:
-        """Whether a step is skipped, on all ranks, if an averaged gradient is infinite or NaN."""
-        return bool(self._plain.skip_nonfinite)
-
-    @skip_nonfinite.setter
-    def skip_nonfinite(self, value: bool) -> None:
-        self._plain.skip_nonfinite = value
-
-    @property
-    def flush_denormals(self) -> bool:
-        """Whether numbers too small to be normal count as zero."""
-        return bool(self._plain.flush_denormals)
-
-    @flush_denormals.setter
-    def flush_denormals(self, value: bool) -> None:
-        self._plain.flush_denormals = value
-
-    @property
-    def step_count(self) -> int:
-        """Number of steps taken; schedules are functions of it."""
-        return self._core.step_count
-
-    @property
-    def skipped(self) -> int:
-        """Number of steps that were skipped for a gradient that was not finite."""
-        return self._core.skipped
-
-    @property
-    def grad_norm(self) -> float | None:
-        """L2 norm of all averaged gradients of the last step, as `Optimizer.grad_norm`: the same on all ranks."""
-        norm: float | None = self._plain.grad_norm
-        return norm
-
-    @property
     def state_bytes(self) -> int:
         """Bytes that this rank keeps beside the parameters: about 1/N of what one process would."""
         return self._shard.state_bytes
@@ -457,8 +418,8 @@ class ZeroRedundancyOptimizer:
             If no group has an `ema_decay`.
         """
         with self._agreement.checked("swap_ema", {}):
-            self._refuse_while_swapped("swap_ema")
-            self._plain._averages()
+            self._check_usable("swap_ema")
+            self._averages()
             kept = [flat.copy() for flat in self._flat_params]
 
         def swap_back() -> None:
@@ -481,10 +442,6 @@ class ZeroRedundancyOptimizer:
                 self._flat_params[piece.parameter][piece.slice] = source
             self._gather(bucket, sources, gathers)
         _finish(gathers)
-
-    def _refuse_while_swapped(self, what: str) -> None:
-        if self._is_swapped:
-            raise RuntimeError(f"{what}: the parameters hold their averages, inside swap_ema()")
 
     def consolidate(self) -> dict[str, Any] | None:
         """Return on rank 0 the state of the whole, as `state_dict` of the plain optimizer has it; None on others.
@@ -537,7 +494,8 @@ class ZeroRedundancyOptimizer:
         _checkpoint.load(self, path)
 
     def __repr__(self) -> str:
-        return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, shard of {self._plain!r})"
+        groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
+        return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, shard of {self.optimizer_class.__name__}({groups}\n))"
 
 
 class _Mean(NamedTuple):
@@ -585,19 +543,20 @@ def _reduced(name: str, value: Any) -> str | None:
     return value
 
 
+def _rule_of(cls: Any) -> type[Rule]:
+    """Return the rule of a class of pyadam; raise TypeError or ValueError if it is none, or cannot be cut."""
+    if not (isinstance(cls, type) and issubclass(cls, Optimizer) and cls is not Optimizer):
+        raise TypeError(f"optimizer_class must be a class of pyadam, such as pyadam.Adam, found {cls!r}")
+    if cls._rule.needs_whole_parameters:
+        raise ValueError(f"{cls.__name__} takes norms of whole parameters, which are cut between ranks here")
+    return cls._rule
+
+
 def _facts(asked: Request, wholes: Sequence[Whole]) -> dict[str, Any]:
     facts = {whole.path: (whole.shape, whole.dtype.name, f"{whole.order} order") for whole in wholes}
-    groups = {f"param_groups[{i}]": description(group) for i, group in enumerate(asked.group_options)}
-    own = {key: description(value) for key, value in asked.own_options.items() if key != "state_dir"}
-    for group in groups.values():
-        group.pop("state_dir", None)
-    return {
-        "optimizer_class": f"{asked.cls.__module__}.{asked.cls.__qualname__}",
-        "the number of parameters": len(wholes),
-        **facts,
-        **groups,
-        **own,
-    }
+    groups = {f"param_groups[{i}]": description(group.values) for i, group in enumerate(asked.groups)}
+    own = {key: description(asked.own_options[key]) for key in SAVED_OPTIONS}
+    return {"the number of parameters": len(wholes), **facts, **groups, **own}
 
 
 def _check_rounding(wholes: Sequence[Whole], gradient_dtype: str | None, parameter_dtype: str | None) -> None:

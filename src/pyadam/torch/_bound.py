@@ -67,7 +67,7 @@ class Bound:
         self._keep_alive: list[Tensor] = []
         self._derived: list[tuple[int, GroupOptions, NDArray[Any], str]] = []
         for group in options:
-            self._core.add_group(*group.keeping)
+            self._core.add_group(*group.keeping[:4])
         for index, member in enumerate(members):
             self._add(index, member, options[member.group])
         self._watch = watch_params(self._locals)
@@ -97,8 +97,8 @@ class Bound:
             "float32" if step is None else DTYPE_NAMES[step.dtype],
             member.first_element,
         )
-        if group.values["bounds"] is not None:
-            self._set_bounds(index, member, group.values["bounds"])
+        if group.settings.common["bounds"] is not None:
+            self._set_bounds(index, member, group.settings.common["bounds"])
 
     def _set_bounds(self, index: int, member: Member, bounds: Any) -> None:
         if not any(isinstance(bound, np.ndarray) for bound in bounds):
@@ -159,4 +159,4 @@ class Bound:
             return
         counts = self._core.steps
         for i, group, number, key in self._derived:
-            number[...] = group.derived_state(counts[i])[key] if counts[i] else 1.0
+            number[...] = group.rule.derived_state(counts[i])[key] if counts[i] else 1.0

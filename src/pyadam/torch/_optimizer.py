@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from operator import is_
 from typing import Any, ClassVar
 
@@ -13,15 +14,15 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 from torch.nn.parameter import is_lazy
 
-import pyadam
-
-from .._hyperparameters import check as check_hyperparameter
+from .._common_options import OPTIMIZER_FIELDS
+from .._docstrings import composed
 from .._interrupts import restoring
+from ..rules import Rule
 from . import _state
 from ._bound import Bound, Member
 from ._elsewhere import Elsewhere
 from ._layout import check_parameter, is_distributed, local, read_in_place, state_like
-from ._options import OF_GROUPS, OF_OPTIMIZER, GroupOptions, refuse_how
+from ._options import OF_GROUPS, OF_OPTIMIZER, GroupOptions, reject_unsupported_options
 from ._watch import are_plain
 
 # Dtypes of parameters that need no `master`.
@@ -115,7 +116,7 @@ class Optimizer(torch.optim.Optimizer):
     tensor([-0.3000, -0.4000])
     """
 
-    _rules: ClassVar[type[pyadam.Optimizer]]
+    _rule: ClassVar[type[Rule]]
     _torch: ClassVar[type[torch.optim.Optimizer] | None]
 
     #: Tells `torch.amp.GradScaler` to set `grad_scale` and `found_inf`, as for PyTorch's fused optimizers.
@@ -126,14 +127,18 @@ class Optimizer(torch.optim.Optimizer):
     #: Whether all state begins at construction, not in a parameter's first step.
     _begins_at_once: ClassVar[bool] = False
 
-    def __init__(self, params: Any, options: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
+    def __init_subclass__(cls) -> None:
+        if "_rule" in vars(cls) and cls.__doc__ is not None:
+            cls.__doc__ = composed(cls, cls._rule, _own_entries(cls), _kind, _RAISES)
+
+    def _construct(self, params: Any, options: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         of_groups = dict(OF_GROUPS)
         of_optimizer = dict(OF_OPTIMIZER)
         for key, value in extras.items():
             if key in of_groups:
                 of_groups[key] = value
             elif key in of_optimizer:
-                of_optimizer[key] = check_hyperparameter(key, value, key)
+                of_optimizer[key] = OPTIMIZER_FIELDS[key].checked(key, value)
             else:
                 raise TypeError(f"{type(self).__name__} has no option {key!r}")
         self.__dict__.update(of_optimizer)
@@ -193,7 +198,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def _new_options(self, index: int, group: Mapping[str, Any]) -> GroupOptions:
         keys = tuple(key for key in self.defaults if key in group)
-        return GroupOptions(self._rules, keys, index)
+        return GroupOptions(self._rule, keys, index)
 
     def _names(self, group: int) -> list[str]:
         names = [f"parameter {name!r}" for name in self.param_groups[group].get("param_names", ())]
@@ -271,7 +276,7 @@ class Optimizer(torch.optim.Optimizer):
         self._read_options()
         given = self._settings()
         settings = {
-            key: value if value is OF_OPTIMIZER[key] else check_hyperparameter(key, value, key)
+            key: value if value is OF_OPTIMIZER[key] else OPTIMIZER_FIELDS[key].checked(key, value)
             for key, value in given.items()
         }
         plain = are_plain([p for group in self.param_groups for p in group["params"]])
@@ -472,7 +477,7 @@ class Optimizer(torch.optim.Optimizer):
         for key, value in state.items():
             if key in kept and value is not None:
                 copied[key] = state_like(p, kept[key], list(kept).index(key)).copy_(value)
-            elif key == "step" or key in options.derived_state(1):
+            elif key == "step" or key in options.rule.derived_state(1):
                 copied[key] = _state.loaded_count(value)
             elif value is not None:
                 copied[key] = value.clone() if isinstance(value, Tensor) else value
@@ -488,7 +493,33 @@ class Optimizer(torch.optim.Optimizer):
             state = {**state, "state": defaultdict(dict, loaded)}
         super().__setstate__(state)
         for i, group in enumerate(self.param_groups):
-            refuse_how(group, f"param_groups[{i}]")
+            reject_unsupported_options(group, f"param_groups[{i}]")
+
+
+# Arguments that say how PyTorch shall compute.
+_HOW = ("foreach", "fused", "capturable", "differentiable")
+
+_RAISES = """TypeError, ValueError
+    As for every `pyadam.torch.Optimizer`."""
+
+
+def _own_entries(cls: type) -> dict[str, str]:
+    """Return what the docstring of a class says of arguments that no rule has."""
+    how = ", ".join(name for name in _HOW if name in signature(cls.__init__).parameters)
+    return {
+        "params": """params : iterable of Tensors, of (name, Tensor) pairs or of group dicts
+    As for every `pyadam.torch.Optimizer`.""",
+        how: f"{how} : bool, optional\n    See `pyadam.torch.Optimizer`.",
+        "maximize": "maximize : bool, default False\n    Climb along the gradient.",
+        "extras": """**extras
+    ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `pyadam.torch.Optimizer`.""",
+    }
+
+
+def _kind(rule: type[Rule], name: str, kind: str) -> str:
+    """Return the type of a hyperparameter here, of that of the rule's."""
+    del rule
+    return {"lr": "float or one-element Tensor", "betas": "pair of floats or one-element Tensors"}.get(name, kind)
 
 
 def _is_left_alone(p: Tensor) -> bool:

@@ -1,47 +1,29 @@
-"""What a group of `torch.optim` says, as the NumPy classes' hyperparameters."""
+"""A group of `torch.optim` as the rule's hyperparameters, read anew whenever one of them is another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Real
 from operator import is_
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 
-import pyadam
-
-from .. import _common_options, _core
-from .._hyperparameters import NAMES, check
-from .._plans import Planner
+from .. import _core
+from .._common_options import GROUP_DEFAULTS, OPTIMIZER_DEFAULTS, Extras
+from .._group import Group, Keeping, Settings
+from .._hyperparameters import Bounds
+from ..rules import Rule
 from ._layout import DTYPE_NAMES, DTYPES
 
 # Keys of a group that ask for what only some of PyTorch's own implementations can do.
 _REFUSED = ("capturable", "differentiable")
 
 
-class Extras(TypedDict, total=False):
-    """The keyword arguments that every class takes beside PyTorch's: see `pyadam.Optimizer`."""
-
-    l1: float
-    bounds: Any
-    clip_value: float | None
-    ema_decay: float | None
-    ema_warmup: bool
-    master: str | None
-    state_dtype: str | None
-    clip_norm: float | None
-    skip_nonfinite: bool
-    flush_denormals: bool
-    seed: int
-
-
-# Defaults of the extras that a group has, and of those that the optimizer has as a whole.
-OF_GROUPS: dict[str, Any] = {
-    key: value for key, value in _common_options.OF_GROUPS.items() if key in Extras.__annotations__
-}
+# Of the options that every class has, those that torch.optim's groups and optimizers lack.
+OF_GROUPS: dict[str, Any] = {key: value for key, value in GROUP_DEFAULTS.items() if key in Extras.__annotations__}
 OF_OPTIMIZER: dict[str, Any] = {
-    key: value for key, value in _common_options.OF_OPTIMIZER.items() if key in Extras.__annotations__
+    key: value for key, value in OPTIMIZER_DEFAULTS.items() if key in Extras.__annotations__
 }
 
 # Schedules such as LinearLR end this near to zero, on either side of it.
@@ -50,17 +32,8 @@ _ROUNDING = 1e-12
 # Types of values that are no tensors and hold none.
 _PLAIN = frozenset({float, int, bool, str, type(None)})
 
-# Hyperparameters of the NumPy classes that torch.optim has not, or not in every class.
-_NUMPY_ONLY = {
-    "decoupled_weight_decay": False,
-    "epsilon_hat": False,
-    "eps_inside_sqrt": False,
-    "lr_in_momentum": False,
-    "maximize": False,
-}
 
-
-def refuse_how(group: Mapping[str, Any], name: str) -> None:
+def reject_unsupported_options(group: Mapping[str, Any], name: str) -> None:
     """Raise ValueError if the group asks for a way of computing that pyadam has not."""
     for key in _REFUSED:
         if group.get(key):
@@ -68,6 +41,10 @@ def refuse_how(group: Mapping[str, Any], name: str) -> None:
                 f"{name}: pyadam has no {key}=True, which is for torch.compile, CUDA graphs and higher-order gradients;"
                 " use the class of torch.optim"
             )
+
+
+# Stands for values that were not read yet.
+_UNSEEN = object()
 
 
 def _is_plain(value: Any) -> bool:
@@ -102,68 +79,65 @@ def _are_same_numbers(bounds: Any, before: Any) -> bool:
     )
 
 
-class GroupOptions:
-    """The hyperparameters of a group, checked again whenever they change."""
+class GroupOptions(Group):
+    """The hyperparameters of a group, checked again whenever they change.
 
-    def __init__(self, rules: type[pyadam.Optimizer], keys: tuple[str, ...], index: int) -> None:
-        self._rules = rules
-        self._keys = tuple(filter(NAMES.__contains__, keys))
-        self._index = index
-        self._seen: tuple[Any, ...] = ()
+    The group has those named by `keys`; others that the rule has keep their defaults.
+    """
+
+    keeping: Keeping
+
+    def __init__(self, rule: type[Rule], keys: Iterable[str], index: int) -> None:
+        super().__init__(rule, {**rule.defaults, **GROUP_DEFAULTS}, f"param_groups[{index}]")
+        self._keys = tuple(key for key in keys if key in self.fields)
+        self._seen: tuple[Any, ...] = (_UNSEEN,) * len(self._keys)
         self._may_change_inside = False
-        self._planner: Planner | None = None
         self._kept: dict[Any, dict[str, torch.dtype]] = {}
-        self.values: dict[str, Any] = {}
 
     def read(self, group: Mapping[str, Any]) -> bool:
         """Take the group's values; raises TypeError or ValueError. Returns whether one of them is new."""
         seen = tuple(map(group.__getitem__, self._keys))
-        if len(seen) == len(self._seen) and not self._may_change_inside and all(map(is_, seen, self._seen)):
+        if not self._may_change_inside and all(map(is_, seen, self._seen)):
             return False
-        values = {**_NUMPY_ONLY, **OF_GROUPS}
-        where = f"param_groups[{self._index}]"
         may_change_inside = False
-        for key, value in zip(self._keys, seen, strict=True):
-            if key in OF_GROUPS and value is OF_GROUPS[key]:
-                continue  # known to be right
-            name = f"{where}[{key!r}]"
-            if not _is_plain(value):
-                may_change_inside |= _may_change_inside(value)
-                value = _bounds(value) if key == "bounds" else _number(value, name)
-            if key == "lr" and isinstance(value, Real) and -_ROUNDING < float(value) < 0:
-                value = 0.0
-            values[key] = check(key, value, name)
-        refuse_how(group, where)
-        #: The name of the kernel's rule, and with it what decides which arrays are kept beside a parameter.
-        self.rule = self._rules._rule(values)
-        self.keeping = (self.rule, values["master"], values["state_dtype"], values["ema_decay"] is not None)
-        #: What a binding depends on.
-        self.binding = (self.keeping, values["bounds"])
-        #: What the rule's state starts at.
-        self.initial_state = self._rules._initial_state(values)
-        #: Whether PyTorch's state of this rule has a step count.
-        self.counts_in_torch = self._rules._counts_steps_in_torch
-        #: Whether the step count is part of the state: there, and where more than the first step differs.
-        self.keeps_step = (
-            self.counts_in_torch
-            or values["ema_warmup"]
-            or values["state_dtype"] is not None
-            or values["master"] == "stochastic"
-        )
-        #: Names of the numbers in a state that begins: the step count and what is derived from it.
-        self.numbers = ("step", *self._rules._derived_state(values, 1)) if self.keeps_step else ()
-        self.values = values
-        if self._planner is None:
-            self._planner = Planner(self._rules, values)
-            #: The function that the kernel asks for the numbers of a step.
-            self.plan = self._planner.plan
-        else:
-            self._planner.use(values)
+        changes = {}
+        for key, value, before in zip(self._keys, seen, self._seen, strict=True):
+            plain = _is_plain(value)
+            may_change_inside |= not plain and _may_change_inside(value)
+            if value is not before or not plain:
+                changes[key] = self._checked_value(key, value)
+        reject_unsupported_options(group, self.name)
+        settings = self.settings.replaced(changes)
+        self.keeping = settings.keeping()
+        self._describe(settings)
+        self._use(settings, changes)
         self._may_change_inside = may_change_inside
         self._seen = seen  # last, so that an interrupt before leaves it to be read again
         return True
 
-    def is_bound_by(self, binding: tuple[Any, Any]) -> bool:
+    def _checked_value(self, key: str, value: Any) -> Any:
+        name = self.name_of(key)
+        if not _is_plain(value):
+            value = _bounds(value) if key == "bounds" else _number(value, name)
+        if key == "lr" and isinstance(value, Real) and -_ROUNDING < float(value) < 0:
+            value = 0.0
+        return self.fields[key].checked(name, value)
+
+    def _describe(self, settings: Settings) -> None:
+        rule, common = settings
+        #: What a binding depends on.
+        self.binding: tuple[Keeping, Bounds | None] = (self.keeping, common["bounds"])
+        #: Whether the step count is part of the state: there, and where more than the first step differs.
+        self.keeps_step = (
+            rule.counts_steps_in_torch
+            or common["ema_warmup"]
+            or common["state_dtype"] is not None
+            or common["master"] == "stochastic"
+        )
+        #: Names of the numbers in a state that begins: the step count and what is derived from it.
+        self.numbers = ("step", *rule.derived_state(1)) if self.keeps_step else ()
+
+    def is_bound_by(self, binding: tuple[Keeping, Bounds | None]) -> bool:
         """Whether a binding that was made for `binding` is still right."""
         keeping, bounds = self.binding
         return keeping == binding[0] and (bounds is binding[1] or _are_same_numbers(bounds, binding[1]))
@@ -172,11 +146,7 @@ class GroupOptions:
         """Return names and dtypes of what is kept beside a parameter of `dtype`; raises ValueError if it cannot be."""
         known = self._kept.get((self.keeping, dtype))
         if known is None:
-            rule, master, state_dtype, has_ema = self.keeping
-            kept = _core.kept_arrays(rule, DTYPE_NAMES[dtype], master, state_dtype, has_ema, name)
+            kernel, master, state_dtype, has_ema, _ = self.keeping
+            kept = _core.kept_arrays(kernel, DTYPE_NAMES[dtype], master, state_dtype, has_ema, name)
             known = self._kept[self.keeping, dtype] = {key: DTYPES[kept_dtype] for key, kept_dtype in kept}
         return known
-
-    def derived_state(self, t: int) -> dict[str, float]:
-        """Return the numbers that PyTorch keeps as state after `t` steps and pyadam derives from them."""
-        return self._rules._derived_state(self.values, t)

@@ -56,9 +56,9 @@ def begin(key: str, members: Sequence[Member], options: GroupOptions) -> list[Te
     if key in _BEGIN_AS_THE_PARAMETER:
         for tensor, member in zip(tensors, members, strict=True):
             tensor.copy_(member.p)
-    elif key != "low_bits" and options.initial_state != 0:
+    elif key != "low_bits" and options.keeping.initial_state != 0:
         for tensor in tensors:
-            tensor.fill_(options.initial_state)
+            tensor.fill_(options.keeping.initial_state)
     else:
         zero(tensors)
     return tensors
@@ -90,11 +90,11 @@ def check(
     state: Mapping[str, Any], p: Tensor, kept: Mapping[str, torch.dtype], options: GroupOptions, name: str
 ) -> None:
     """Raise ValueError if a state that has begun does not fit the parameter."""
-    needed = {"step"} if options.counts_in_torch else set()
+    needed = {"step"} if options.rule.counts_steps_in_torch else set()
     missing = (needed | set(kept)) - {key for key, value in state.items() if value is not None} - _MADE_LATER
     if missing:
         raise ValueError(
-            f"state of {name} must have {sorted(needed | set(kept))} for the rule {options.rule!r}, found {list(state)}"
+            f"state of {name} must have {sorted(needed | set(kept))} for the rule {options.kernel!r}, found {list(state)}"
         )
     for key in kept:
         value = state.get(key)

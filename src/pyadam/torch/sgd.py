@@ -7,51 +7,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-import pyadam
-
-from ._declaration import declares_options
+from .. import rules
+from .._common_options import Extras
+from .._declaration import declares_options
 from ._optimizer import Optimizer
-from ._options import Extras
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
 class SGD(Optimizer):
-    r"""Gradient descent, with momentum and Nesterov's momentum: the rule of `pyadam.SGD`.
-
-    .. math::
-
-        b_1 &= g_1, \quad b_t = μ b_{t-1} + (1-τ) g_t \\
-        p_t &= p_{t-1} - lr \begin{cases} g_t + μ b_t & \text{nesterov} \\ b_t & \text{otherwise} \end{cases}
-
-    Parameters
-    ----------
-    params : iterable of Tensors, of (name, Tensor) pairs or of group dicts
-        As for every `pyadam.torch.Optimizer`.
-    lr : float or one-element Tensor, default 1e-3
-        Step size, >= 0.
-    momentum : float, default 0
-        The factor μ of the last step, >= 0.
-    dampening : float, default 0
-        The dampening τ, in [0, 1]. It does not touch the first step.
-    weight_decay : float, default 0
-        Coefficient of `p` added to the gradient, >= 0.
-    nesterov : bool, default False
-        Step from where the momentum leads; needs a momentum and no dampening.
-    maximize : bool, default False
-        Climb along the gradient.
-    foreach, fused, differentiable : bool, optional
-        See `pyadam.torch.Optimizer`.
-    **extras
-        ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `pyadam.torch.Optimizer`.
+    """SGD for PyTorch.
 
     Raises
     ------
     ValueError
         If `nesterov` goes without momentum or with dampening, besides what every `pyadam.torch.Optimizer` raises.
-    TypeError
-        As for every `pyadam.torch.Optimizer`.
 
     Notes
     -----
@@ -59,15 +30,6 @@ class SGD(Optimizer):
     it has no step count, but for `ema_warmup`, `state_dtype` and ``master="stochastic"``, which need one: ``"step"``.
 
     PyTorch's class takes sparse gradients, which `step` refuses here, and any dampening.
-
-    PyTorch multiplies `lr` at the end and leaves dampening out of the first step; MLX dampens that too. Keras and
-    scikit-learn keep `lr` in the momentum: `pyadam.SGD` has `lr_in_momentum` for them.
-
-    References
-    ----------
-    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
-    Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013,
-    https://proceedings.mlr.press/v28/sutskever13.html.
 
     Examples
     --------
@@ -81,7 +43,7 @@ class SGD(Optimizer):
     tensor([0.7100])
     """
 
-    _rules = pyadam.SGD
+    _rule = rules.SGD
     _torch = torch.optim.SGD
 
     @declares_options

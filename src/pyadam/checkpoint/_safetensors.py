@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._extras import require
+from .._extras import require
 
 PIECE = 2**20  # bytes
 MAX_HEADER = 100_000_000  # bytes; the safetensors library reads no longer one either

@@ -7,18 +7,16 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, ParamSpec
 
-from ._optimizer import Optimizer
-
 P = ParamSpec("P")
 
 
 def declares_options(declaration: Callable[P, None]) -> Callable[P, None]:
-    """Return an `__init__` with this signature, of `self`, `params`, options with defaults, and ``**extras``.
+    """Return an `__init__` with this signature, of `self`, `params`, options with defaults, and ``**others``.
 
-    It hands the options, whether they are given or not, and the extras to `Optimizer`.
+    It hands the options, whether they are given or not, and the others to the object's `_construct`.
     """
-    own, params, *options, extras = signature(declaration).parameters.values()
-    assert (own.name, params.name, extras.kind) == ("self", "params", Parameter.VAR_KEYWORD)
+    own, params, *options, others = signature(declaration).parameters.values()
+    assert (own.name, params.name, others.kind) == ("self", "params", Parameter.VAR_KEYWORD)
     defaults = {option.name: option.default for option in options}
     positional = ["self", "params", *(o.name for o in options if o.kind is Parameter.POSITIONAL_OR_KEYWORD)]
 
@@ -28,6 +26,6 @@ def declares_options(declaration: Callable[P, None]) -> Callable[P, None]:
         given: dict[str, Any] = {**dict(zip(positional, args, strict=False)), **kwargs}
         optimizer, params = given.pop("self"), given.pop("params")
         values = {name: given.pop(name, default) for name, default in defaults.items()}
-        Optimizer.__init__(optimizer, params, values, given)
+        optimizer._construct(params, values, given)
 
     return __init__

@@ -1,0 +1,268 @@
+"""What a parameter group is, for every front end: a rule, common options, schedules, the numbers of a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from ._common_options import GROUP_FIELDS, OPTIMIZER_DEFAULTS
+from ._hyperparameters import Field
+from .rules import Rule
+
+# Of the kernel's stages: sign and clip_value of the gradient, l2, l1, the parameter's decay, the rate of its average.
+Stages = tuple[float, float, float, float, float, float]
+
+
+# Stands for a step, 0-based, at which schedules are just being evaluated.
+_IN_HAND = -1
+
+
+def _of_stages(rule: Rule) -> tuple[str, ...]:
+    """Return the hyperparameters of which the stages' numbers are made."""
+    decays_by_itself = vars(rule).get("decoupled_weight_decay", False)
+    return ("weight_decay", "l1", "clip_value", "ema_decay", *(("lr",) if decays_by_itself else ()))
+
+
+class Keeping(NamedTuple):
+    """What decides which arrays are kept beside a parameter, and what they begin with."""
+
+    kernel: str
+    master: str | None
+    state_dtype: str | None
+    has_ema: bool
+    initial_state: float
+
+
+class Settings(NamedTuple):
+    """The hyperparameters of a group as they were set: those of its rule, and those that every rule has."""
+
+    rule: Rule
+    common: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of them by name."""
+        return {**vars(self.rule), **self.common}
+
+    def keeping(self) -> Keeping:
+        """Return what decides how state is kept; raise ValueError if hyperparameters do not go together."""
+        rule, common = self
+        has_ema = common["ema_decay"] is not None
+        return Keeping(rule.kernel(), common["master"], common["state_dtype"], has_ema, rule.initial_state())
+
+    def replaced(self, values: Mapping[str, Any]) -> Settings:
+        """Return settings with other values, checked one by one already."""
+        own = {key: value for key, value in values.items() if key not in self.common}
+        rule = self.rule.replaced(own) if own else self.rule
+        if len(own) == len(values):
+            return Settings(rule, self.common)
+        return Settings(rule, {**self.common, **{key: values[key] for key in values if key not in own}})
+
+
+def merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return hyperparameters of a group over `defaults`; raise TypeError, beginning with `name`, for unknown ones."""
+    for key in own:
+        if key not in defaults:
+            if key in OPTIMIZER_DEFAULTS:
+                raise TypeError(f"{name}: {key} is of the whole optimizer, not of a group")
+            raise TypeError(f"{name} has no option {key!r}; it has {', '.join(defaults)}")
+    return {**defaults, **own}
+
+
+class _Scheduled(NamedTuple):
+    """A hyperparameter that is a function of the step, and the namespace that takes its value in each step."""
+
+    key: str
+    schedule: Any  # a function of the step, and perhaps an object with state
+    check: Callable[[str, Any], Any]
+    name: str
+    values: dict[str, Any]
+
+
+class Group:
+    """The hyperparameters of a parameter group, and the kernel's numbers that they make.
+
+    `values` are of all fields; they are checked here. `name` is what messages call the group.
+    """
+
+    def __init__(self, rule: type[Rule], values: Mapping[str, Any], name: str) -> None:
+        self.name = name
+        #: What each hyperparameter may be.
+        self.fields: dict[str, Field] = {**rule.fields, **GROUP_FIELDS}
+        checked = {key: field.setting(self.name_of(key), values[key]) for key, field in self.fields.items()}
+        settings = Settings(
+            rule(**{key: checked[key] for key in rule.fields}), {key: checked[key] for key in GROUP_FIELDS}
+        )
+        #: How state is kept, and with it the kernel's name of the rule.
+        self.keeping = settings.keeping()
+        self._scheduled: list[_Scheduled] = []
+        self._use(settings, checked)
+
+    def name_of(self, key: str) -> str:
+        """Return what messages call a hyperparameter."""
+        return f"{self.name}[{key!r}]"
+
+    def _use(self, settings: Settings, changes: Mapping[str, Any]) -> None:
+        """Take settings of the same keeping, of which `changes` are new."""
+        rule, common = settings
+        scheduled: list[_Scheduled] = []
+        if self._scheduled or any(map(callable, changes.values())):
+            # The group's own, into which a step puts the values that schedules have then.
+            rule, common = rule.replaced({}), dict(common)
+            for key, field in self.fields.items():
+                values = common if key in common else vars(rule)
+                if field.is_schedule(values[key]):
+                    scheduled.append(_Scheduled(key, values[key], field.check, self.name_of(key), values))
+        varying = {entry.key for entry in scheduled}
+        has_fixed_stages = not common["ema_warmup"] and varying.isdisjoint(_of_stages(rule))
+        self._evaluated_at: int | None
+        self._stages: Stages | None
+        # In one statement, with no call in it, so that Ctrl-C comes before or after.
+        (
+            self.settings,
+            self._rule,
+            self._common,
+            self._scheduled,
+            self._evaluated_at,
+            self._stages,
+            self._has_fixed_stages,
+            self._scalars,
+        ) = settings, rule, common, scheduled, None, None, has_fixed_stages, rule.scalars
+
+    @property
+    def rule(self) -> Rule:
+        """The rule as it was set, with schedules as functions."""
+        return self.settings.rule
+
+    @property
+    def kernel(self) -> str:
+        """The kernel's name of the rule."""
+        return self.keeping.kernel
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The hyperparameters as they were set, schedules as functions."""
+        return self.settings.as_dict()
+
+    def checked(self, changes: Mapping[str, Any]) -> Settings:
+        """Return the settings with changes, checked one by one already; raise ValueError if they cannot be changed."""
+        settings = self.settings.replaced(changes)
+        try:
+            keeping = settings.keeping()
+        except ValueError as error:
+            raise ValueError(f"{self._names(changes)}: {error}") from None
+        if keeping != self.keeping:
+            if keeping.kernel != self.keeping.kernel:
+                what = "rule"
+            elif keeping.initial_state != self.keeping.initial_state:
+                what = "initial state"
+            else:
+                what = "way the parameters and their state are kept"
+            raise ValueError(f"{self._names(changes)} would change the {what}, which is fixed at construction")
+        return settings
+
+    def _names(self, changes: Mapping[str, Any]) -> str:
+        before = self.options
+        return ", ".join(self.name_of(key) for key in changes if changes[key] is not before[key])
+
+    def is_scheduled(self, key: str) -> bool:
+        """Whether the hyperparameter is a function of the step."""
+        return any(entry.key == key for entry in self._scheduled)
+
+    @property
+    def has_schedules(self) -> bool:
+        """Whether a hyperparameter is a function of the step."""
+        return bool(self._scheduled)
+
+    # What a step needs.
+
+    def evaluate(self, step: int) -> None:
+        """Use the values that schedules have at the 0-based `step`, each checked for its field alone."""
+        if self._evaluated_at == _IN_HAND:
+            raise RuntimeError("a step of this optimizer is already running: a schedule called step()")
+        evaluated_at: int | None = None
+        self._evaluated_at = _IN_HAND
+        try:
+            for key, schedule, check, name, values in self._scheduled:
+                value = schedule(step)
+                try:
+                    values[key] = check(name, value)
+                except (TypeError, ValueError):
+                    check(f"{name}({step})", value)  # says more
+                    raise
+            evaluated_at = step
+        finally:
+            self._evaluated_at = evaluated_at
+
+    def forget_evaluated(self) -> None:
+        """Forget the values of a step that was not taken: the last step's are found anew when they are asked for."""
+        self._evaluated_at = None
+
+    def plan(self, t: int, step: int) -> tuple[Stages, tuple[float, ...]]:
+        """Return the kernel's numbers for the step `t` (from 1) of the group's parameters: stages, then the rule's.
+
+        Schedules have their values at the 0-based `step` of the optimizer, which may have begun before its parameters.
+        """
+        if self._scheduled and self._evaluated_at != step:
+            self.evaluate(step)
+        stages = self._stages
+        if stages is None or not self._has_fixed_stages:
+            stages = self._stages = self._stages_at(t)
+        return stages, self._scalars(t)
+
+    def _stages_at(self, t: int) -> Stages:
+        common = self._common
+        l2, decay = self._rule.decay()
+        sign = -1.0 if common["maximize"] else 1.0
+        clip_value = math.inf if common["clip_value"] is None else common["clip_value"]
+        return sign, clip_value, l2, common["l1"], decay, self._ema_rate(t)
+
+    def _ema_rate(self, t: int) -> float:
+        decay = self._common["ema_decay"]
+        if decay is None:
+            return 0.0
+        return 1.0 - (min(decay, (1.0 + t) / (10.0 + t)) if self._common["ema_warmup"] else float(decay))
+
+    # What was used, and what schedules keep.
+
+    def last_settings(self, step_count: int) -> Settings:
+        """Return the settings with the values of the last step of `step_count`, or of the first one before it."""
+        if not self._scheduled:
+            return self.settings
+        step = max(step_count - 1, 0)
+        if self._evaluated_at == step:
+            return Settings(self._rule, self._common)
+        return self.settings.replaced(
+            {key: check(f"{name}({step})", schedule(step)) for key, schedule, check, name, _ in self._scheduled}
+        )
+
+    def schedule_state(self) -> dict[str, Any]:
+        """Return the state of the schedules that have one, by hyperparameter."""
+        return {key: value.state_dict() for key, value in self._stateful_schedules().items()}
+
+    def load_schedule_state(self, states: Mapping[str, Any]) -> None:
+        """Take over what `schedule_state` returned; a hyperparameter that has no state here is left as it is."""
+        for key, value in self._stateful_schedules().items():
+            if key in states:
+                value.load_state_dict(states[key])
+
+    def check_schedule_state(self, states: Any, where: str) -> None:
+        """Check by loading it into copies that `load_schedule_state` can load it."""
+        if not isinstance(states, Mapping):
+            raise TypeError(f"{where} must be a dict, found {type(states).__name__}")
+        for key in states:
+            if key not in self.fields:
+                raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
+            if not isinstance(states[key], Mapping):
+                raise TypeError(f"{where}[{key!r}] must be a dict, found {type(states[key]).__name__}")
+        for key, value in deepcopy(self._stateful_schedules()).items():
+            if key in states:
+                value.load_state_dict(states[key])
+
+    def _stateful_schedules(self) -> dict[str, Any]:
+        return {
+            entry.key: entry.schedule
+            for entry in self._scheduled
+            if hasattr(entry.schedule, "load_state_dict") and entry.schedule.state_dict()
+        }
