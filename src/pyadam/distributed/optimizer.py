@@ -495,7 +495,8 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
 
     def __repr__(self) -> str:
         groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
-        return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, shard of {self.optimizer_class.__name__}({groups}\n))"
+        shard = f"shard of {self.optimizer_class.__name__}({groups}\n)"
+        return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, {shard})"
 
 
 class _Mean(NamedTuple):

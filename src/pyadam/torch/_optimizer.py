@@ -503,7 +503,7 @@ _RAISES = """TypeError, ValueError
     As for every `pyadam.torch.Optimizer`."""
 
 
-def _own_entries(cls: type) -> dict[str, str]:
+def _own_entries(cls: Any) -> dict[str, str]:
     """Return what the docstring of a class says of arguments that no rule has."""
     how = ", ".join(name for name in _HOW if name in signature(cls.__init__).parameters)
     return {

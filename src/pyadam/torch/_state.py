@@ -94,7 +94,8 @@ def check(
     missing = (needed | set(kept)) - {key for key, value in state.items() if value is not None} - _MADE_LATER
     if missing:
         raise ValueError(
-            f"state of {name} must have {sorted(needed | set(kept))} for the rule {options.kernel!r}, found {list(state)}"
+            f"state of {name} must have {sorted(needed | set(kept))} for the rule {options.kernel!r}, "
+            f"found {list(state)}"
         )
     for key in kept:
         value = state.get(key)
