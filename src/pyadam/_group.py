@@ -19,12 +19,6 @@ Stages = tuple[float, float, float, float, float, float]
 _IN_HAND = -1
 
 
-def _of_stages(rule: Rule) -> tuple[str, ...]:
-    """Return the hyperparameters of which the stages' numbers are made."""
-    decays_by_itself = vars(rule).get("decoupled_weight_decay", False)
-    return ("weight_decay", "l1", "clip_value", "ema_decay", *(("lr",) if decays_by_itself else ()))
-
-
 class Keeping(NamedTuple):
     """What decides which arrays are kept beside a parameter, and what they begin with."""
 
@@ -35,29 +29,31 @@ class Keeping(NamedTuple):
     initial_state: float
 
 
-class Settings(NamedTuple):
-    """The hyperparameters of a group as they were set: those of its rule, and those that every rule has."""
+# The hyperparameters of a group as they were set: those of its rule, and those that every rule has.
+Settings = tuple[Rule, Mapping[str, Any]]
 
-    rule: Rule
-    common: Mapping[str, Any]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of them by name."""
-        return {**vars(self.rule), **self.common}
+def keeping_of(settings: Settings) -> Keeping:
+    """Return what decides how state is kept; raise ValueError if hyperparameters do not go together."""
+    rule, common = settings
+    has_ema = common["ema_decay"] is not None
+    return Keeping(rule.kernel(), common["master"], common["state_dtype"], has_ema, rule.initial_state())
 
-    def keeping(self) -> Keeping:
-        """Return what decides how state is kept; raise ValueError if hyperparameters do not go together."""
-        rule, common = self
-        has_ema = common["ema_decay"] is not None
-        return Keeping(rule.kernel(), common["master"], common["state_dtype"], has_ema, rule.initial_state())
 
-    def replaced(self, values: Mapping[str, Any]) -> Settings:
-        """Return settings with other values, checked one by one already."""
-        own = {key: value for key, value in values.items() if key not in self.common}
-        rule = self.rule.replaced(own) if own else self.rule
-        if len(own) == len(values):
-            return Settings(rule, self.common)
-        return Settings(rule, {**self.common, **{key: values[key] for key in values if key not in own}})
+def replaced(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return settings with other values, checked one by one already."""
+    rule, common = settings
+    if common.keys().isdisjoint(values):
+        return rule.replaced(values), common
+    of_rule = {key: value for key, value in values.items() if key not in common}
+    of_all = {key: value for key, value in values.items() if key in common}
+    return rule.replaced(of_rule), {**common, **of_all}
+
+
+def as_dict(settings: Settings) -> dict[str, Any]:
+    """Return all hyperparameters by name."""
+    rule, common = settings
+    return {**vars(rule), **common}
 
 
 def merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -86,54 +82,74 @@ class Group:
     `values` are of all fields; they are checked here. `name` is what messages call the group.
     """
 
+    _scheduled: list[_Scheduled]
+    _evaluated_at: int | None
+    _stages: Stages | None
+    _of_stages: set[str]
+
     def __init__(self, rule: type[Rule], values: Mapping[str, Any], name: str) -> None:
         self.name = name
         #: What each hyperparameter may be.
         self.fields: dict[str, Field] = {**rule.fields, **GROUP_FIELDS}
-        checked = {key: field.setting(self.name_of(key), values[key]) for key, field in self.fields.items()}
-        settings = Settings(
-            rule(**{key: checked[key] for key in rule.fields}), {key: checked[key] for key in GROUP_FIELDS}
-        )
+        self._names = {key: f"{name}[{key!r}]" for key in self.fields}
+        # What can be set without a look at how state is kept.
+        self._free = frozenset(rule.fields) - rule.deciding
+        checked = {key: field.setting(self._names[key], values[key]) for key, field in self.fields.items()}
+        own = rule(**{key: checked[key] for key in rule.fields})
+        settings = own, {key: checked[key] for key in GROUP_FIELDS}
         #: How state is kept, and with it the kernel's name of the rule.
-        self.keeping = settings.keeping()
-        self._scheduled: list[_Scheduled] = []
-        self._use(settings, checked)
+        self.keeping = keeping_of(settings)
+        self._use(settings)
 
     def name_of(self, key: str) -> str:
         """Return what messages call a hyperparameter."""
-        return f"{self.name}[{key!r}]"
+        return self._names[key]
 
-    def _use(self, settings: Settings, changes: Mapping[str, Any]) -> None:
-        """Take settings of the same keeping, of which `changes` are new."""
+    def _set_numbers(self, changes: Mapping[str, Any]) -> bool:
+        """Set numbers of the rule on which nothing else depends; return False if there is more to do.
+
+        Some programs set `lr` before each step, so no new rule is made: that of the group is its own, see `rule`.
+        """
+        if self._scheduled or not self._free.issuperset(changes) or any(map(callable, changes.values())):
+            return False
+        vars(self._rule).update(changes)
+        if not self._of_stages.isdisjoint(changes):
+            self._stages = None
+        return True
+
+    def _use(self, settings: Settings) -> None:
+        """Take settings of the same keeping."""
         rule, common = settings
         scheduled: list[_Scheduled] = []
-        if self._scheduled or any(map(callable, changes.values())):
+        if any(map(callable, vars(rule).values())) or any(map(callable, common.values())):
             # The group's own, into which a step puts the values that schedules have then.
             rule, common = rule.replaced({}), dict(common)
             for key, field in self.fields.items():
                 values = common if key in common else vars(rule)
                 if field.is_schedule(values[key]):
-                    scheduled.append(_Scheduled(key, values[key], field.check, self.name_of(key), values))
-        varying = {entry.key for entry in scheduled}
-        has_fixed_stages = not common["ema_warmup"] and varying.isdisjoint(_of_stages(rule))
-        self._evaluated_at: int | None
-        self._stages: Stages | None
+                    scheduled.append(_Scheduled(key, values[key], field.check, self._names[key], values))
+        # Hyperparameters of which the stages' numbers are made, `lr` among them where weights decay by themselves.
+        of_stages = {"weight_decay", "l1", "clip_value", "ema_decay"}
+        if vars(rule).get("decoupled_weight_decay"):
+            of_stages.add("lr")
+        is_fixed = not common["ema_warmup"] and of_stages.isdisjoint(entry.key for entry in scheduled)
         # In one statement, with no call in it, so that Ctrl-C comes before or after.
         (
-            self.settings,
+            self._settings,
             self._rule,
             self._common,
             self._scheduled,
             self._evaluated_at,
             self._stages,
+            self._of_stages,
             self._has_fixed_stages,
             self._scalars,
-        ) = settings, rule, common, scheduled, None, None, has_fixed_stages, rule.scalars
+        ) = settings, rule, common, scheduled, None, None, of_stages, is_fixed, rule.scalars
 
     @property
     def rule(self) -> Rule:
         """The rule as it was set, with schedules as functions."""
-        return self.settings.rule
+        return self._settings[0].replaced({})
 
     @property
     def kernel(self) -> str:
@@ -143,15 +159,17 @@ class Group:
     @property
     def options(self) -> dict[str, Any]:
         """The hyperparameters as they were set, schedules as functions."""
-        return self.settings.as_dict()
+        return as_dict(self._settings)
 
     def checked(self, changes: Mapping[str, Any]) -> Settings:
         """Return the settings with changes, checked one by one already; raise ValueError if they cannot be changed."""
-        settings = self.settings.replaced(changes)
+        settings = replaced(self._settings, changes)
+        if self._free.issuperset(changes):
+            return settings
         try:
-            keeping = settings.keeping()
+            keeping = keeping_of(settings)
         except ValueError as error:
-            raise ValueError(f"{self._names(changes)}: {error}") from None
+            raise ValueError(f"{self._named(changes)}: {error}") from None
         if keeping != self.keeping:
             if keeping.kernel != self.keeping.kernel:
                 what = "rule"
@@ -159,10 +177,10 @@ class Group:
                 what = "initial state"
             else:
                 what = "way the parameters and their state are kept"
-            raise ValueError(f"{self._names(changes)} would change the {what}, which is fixed at construction")
+            raise ValueError(f"{self._named(changes)} would change the {what}, which is fixed at construction")
         return settings
 
-    def _names(self, changes: Mapping[str, Any]) -> str:
+    def _named(self, changes: Mapping[str, Any]) -> str:
         before = self.options
         return ", ".join(self.name_of(key) for key in changes if changes[key] is not before[key])
 
@@ -226,16 +244,19 @@ class Group:
 
     # What was used, and what schedules keep.
 
+    def derived_state(self, t: int) -> dict[str, float]:
+        """Return the numbers that PyTorch keeps as state after `t` steps, and pyadam derives from them."""
+        return self._rule.derived_state(t)
+
     def last_settings(self, step_count: int) -> Settings:
         """Return the settings with the values of the last step of `step_count`, or of the first one before it."""
         if not self._scheduled:
-            return self.settings
+            return self._settings
         step = max(step_count - 1, 0)
         if self._evaluated_at == step:
-            return Settings(self._rule, self._common)
-        return self.settings.replaced(
-            {key: check(f"{name}({step})", schedule(step)) for key, schedule, check, name, _ in self._scheduled}
-        )
+            return self._rule, self._common
+        values = {key: check(f"{name}({step})", schedule(step)) for key, schedule, check, name, _ in self._scheduled}
+        return replaced(self._settings, values)
 
     def schedule_state(self) -> dict[str, Any]:
         """Return the state of the schedules that have one, by hyperparameter."""

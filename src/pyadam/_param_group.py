@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._group import Group, Settings
+from ._group import Group, Settings, as_dict
 from ._hyperparameters import Bounds, representable
 from .rules import Rule
 
@@ -54,22 +54,24 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         kernel, master, state_dtype, has_ema, initial_state = self.keeping
         states = len(_core.RULES[kernel][0])
         core.add_group(kernel, arrays, paths, [initial_state] * states, master, state_dtype, has_ema)
-        self._keep_in(self.settings.common["bounds"])
+        self._keep_in(self._settings[1]["bounds"])
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":
             return self._core.arrays[self.members.start : self.members.stop]
-        common = self.settings.common
-        return common[key] if key in common else vars(self.settings.rule)[key]
+        rule, common = self._settings
+        return common[key] if key in common else vars(rule)[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if key not in self.fields:
-            raise KeyError(f"{self.name_of(key)} cannot be set; what can is {', '.join(self.fields)}")
-        changes = {key: self.fields[key].setting(self.name_of(key), value)}
-        self.use(self.checked(changes), changes)
+        field = self.fields.get(key)
+        if field is None:
+            raise KeyError(f"{self.name}[{key!r}] cannot be set; what can is {', '.join(self.fields)}")
+        changes = {key: field.setting(self.name_of(key), value)}
+        if not self._set_numbers(changes):
+            self.use(self.checked(changes), changes)
 
     def __delitem__(self, key: str) -> None:
-        raise TypeError(f"{self.name_of(key)} cannot be removed")
+        raise TypeError(f"{self.name}[{key!r}] cannot be removed")
 
     def __iter__(self) -> Iterator[str]:
         yield "params"
@@ -93,7 +95,7 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         """Take settings that `checked` returned for these changes."""
         if "bounds" in changes:
             self._keep_in(changes["bounds"])
-        self._use(settings, changes)
+        self._use(settings)
 
     def _boxes(self, bounds: Bounds | None) -> list[tuple[Any, Any]]:
         """Return the bounds of each parameter as the kernel takes them: numbers, or arrays that lie as it does."""
@@ -134,7 +136,7 @@ class ParamGroup(Group, MutableMapping[str, Any]):
 
     def last_values(self) -> dict[str, Any]:
         """Return the hyperparameters of the last step, or of the first one if none was taken."""
-        return self.last_settings(self._core.step_count).as_dict()
+        return as_dict(self.last_settings(self._core.step_count))
 
     @property
     def current(self) -> dict[str, Any]:
@@ -142,8 +144,9 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         return deepcopy(self.last_values())
 
     def derived_state(self, t: int) -> dict[str, float]:
-        """Return the numbers that PyTorch keeps as state after `t` steps, and pyadam derives from them."""
-        return self.last_settings(self._core.step_count).rule.derived_state(t)
+        """Return the numbers that PyTorch keeps as state after `t` steps, derived from the last step's values."""
+        rule, _ = self.last_settings(self._core.step_count)
+        return rule.derived_state(t)
 
 
 def _whole(array: NDArray[Any], path: str) -> Part:

@@ -35,6 +35,8 @@ class Rule:
 
     #: The kernel's name of the rule, where it is one whatever the hyperparameters.
     name: ClassVar[str]
+    #: The hyperparameters on which `kernel` and `initial_state` depend: the fixed ones, and those named here.
+    deciding: ClassVar[frozenset[str]] = frozenset()
     #: Whether PyTorch's state of this rule has a step count.
     counts_steps_in_torch: ClassVar[bool] = True
     #: Whether an element's update depends on others of the same parameter, so that none can be cut.
@@ -43,6 +45,7 @@ class Rule:
     def __init_subclass__(cls) -> None:
         cls.fields = {**cls.fields, **fields_of(cls)}
         cls.defaults = {key: getattr(cls, key) for key in cls.fields}
+        cls.deciding |= {key for key, field in cls.fields.items() if field.is_fixed}
 
     def __init__(self, **values: Any) -> None:
         """Take hyperparameters, checked already; the others have their defaults."""
@@ -63,8 +66,7 @@ class Rule:
     def replaced(self: Self, values: Mapping[str, Any]) -> Self:
         """Return the same rule with other values, checked already."""
         new = object.__new__(type(self))
-        vars(new).update(vars(self))
-        vars(new).update(values)
+        object.__setattr__(new, "__dict__", {**self.__dict__, **values})
         return new
 
     def kernel(self) -> str:

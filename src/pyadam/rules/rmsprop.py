@@ -40,6 +40,8 @@ class RMSprop(Rule):
     Graves, "Generating Sequences With Recurrent Neural Networks", 2013, https://arxiv.org/abs/1308.0850.
     """
 
+    deciding = frozenset({"momentum"})
+
     lr: NonNegative = 1e-2
     alpha: Fraction = 0.99
     eps: NonNegative = 1e-8

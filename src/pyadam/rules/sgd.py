@@ -35,6 +35,7 @@ class SGD(Rule):
     https://proceedings.mlr.press/v28/sutskever13.html.
     """
 
+    deciding = frozenset({"momentum", "dampening"})
     counts_steps_in_torch = False
 
     lr: NonNegative = 1e-3

@@ -97,8 +97,8 @@ class Bound:
             "float32" if step is None else DTYPE_NAMES[step.dtype],
             member.first_element,
         )
-        if group.settings.common["bounds"] is not None:
-            self._set_bounds(index, member, group.settings.common["bounds"])
+        if group.binding[1] is not None:
+            self._set_bounds(index, member, group.binding[1])
 
     def _set_bounds(self, index: int, member: Member, bounds: Any) -> None:
         if not any(isinstance(bound, np.ndarray) for bound in bounds):
@@ -159,4 +159,4 @@ class Bound:
             return
         counts = self._core.steps
         for i, group, number, key in self._derived:
-            number[...] = group.rule.derived_state(counts[i])[key] if counts[i] else 1.0
+            number[...] = group.derived_state(counts[i])[key] if counts[i] else 1.0

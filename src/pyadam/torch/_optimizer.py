@@ -477,7 +477,7 @@ class Optimizer(torch.optim.Optimizer):
         for key, value in state.items():
             if key in kept and value is not None:
                 copied[key] = state_like(p, kept[key], list(kept).index(key)).copy_(value)
-            elif key == "step" or key in options.rule.derived_state(1):
+            elif key == "step" or key in options.derived_state(1):
                 copied[key] = _state.loaded_count(value)
             elif value is not None:
                 copied[key] = value.clone() if isinstance(value, Tensor) else value

@@ -11,7 +11,7 @@ import torch
 
 from .. import _core
 from .._common_options import GROUP_DEFAULTS, OPTIMIZER_DEFAULTS, Extras
-from .._group import Group, Keeping, Settings
+from .._group import Group, Keeping, Settings, keeping_of, replaced
 from .._hyperparameters import Bounds
 from ..rules import Rule
 from ._layout import DTYPE_NAMES, DTYPES
@@ -107,10 +107,11 @@ class GroupOptions(Group):
             if value is not before or not plain:
                 changes[key] = self._checked_value(key, value)
         reject_unsupported_options(group, self.name)
-        settings = self.settings.replaced(changes)
-        self.keeping = settings.keeping()
-        self._describe(settings)
-        self._use(settings, changes)
+        if not self._set_numbers(changes):
+            settings = replaced(self._settings, changes)
+            self.keeping = keeping_of(settings)
+            self._describe(settings)
+            self._use(settings)
         self._may_change_inside = may_change_inside
         self._seen = seen  # last, so that an interrupt before leaves it to be read again
         return True
