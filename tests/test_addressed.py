@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import state_of, steps_of
 
 import pyadam
 from pyadam import _core
@@ -50,9 +51,9 @@ def test_the_bits_are_those_of_arrays() -> None:
         opt.step([None if t == 2 else grads[0], grads[1]])
     for i, p in enumerate(arrays):
         np.testing.assert_array_equal(p, copies[i])
-        for found, expected in zip(states[i], opt._core.state(i).values(), strict=True):
+        for found, expected in zip(states[i], state_of(opt, i).values(), strict=True):
             np.testing.assert_array_equal(found, expected)
-    assert core.steps == opt._core.steps == [3, 4]
+    assert core.steps == steps_of(opt) == [3, 4]
 
 
 def test_the_step_count_is_read_and_written_where_it_lies() -> None:

@@ -16,8 +16,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+from inside import arrays_of, own_options_of, state_dir_of, state_of, steps_of
 from refusals import refused
-from rules import CASES, Case
+from rule_rows import CASES, Case
 
 import pyadam
 from pyadam import _json_values, _safetensors
@@ -66,7 +67,7 @@ def assert_equal(found: pyadam.Optimizer, wanted: pyadam.Optimizer) -> None:
     assert type(found) is type(wanted)
     np.testing.assert_equal(found.params, wanted.params)
     np.testing.assert_equal(found.state_dict(), wanted.state_dict())
-    for a, b in zip(found._core.arrays, wanted._core.arrays, strict=True):
+    for a, b in zip(arrays_of(found), arrays_of(wanted), strict=True):
         assert (a.dtype, a.flags.c_contiguous, a.flags.f_contiguous) == (
             b.dtype,
             b.flags.c_contiguous,
@@ -100,10 +101,10 @@ def test_a_file_is_read_into_the_parameters_in_place(nesting: Callable[[], Any],
     train(opt, nesting)
     opt.save(path)
     wanted = copy.deepcopy(opt)
-    arrays = opt._core.arrays
+    arrays = arrays_of(opt)
     train(opt, nesting, 3)
     opt.load(path)
-    assert all(a is b for a, b in zip(opt._core.arrays, arrays, strict=True))
+    assert all(a is b for a, b in zip(arrays_of(opt), arrays, strict=True))
     assert_equal(opt, wanted)
 
 
@@ -129,7 +130,7 @@ def test_the_state_of_a_parameter_that_took_no_step_is_reset(path: Path) -> None
     opt.step([np.ones(3), np.ones(2)])
     opt.load(path)
     assert_equal(opt, wanted)
-    np.testing.assert_array_equal(opt._core.state(1)["sum"], np.full(2, 0.5))
+    np.testing.assert_array_equal(state_of(opt, 1)["sum"], np.full(2, 0.5))
 
 
 def test_a_file_of_one_memory_order_is_read_into_the_other(path: Path) -> None:
@@ -271,7 +272,7 @@ def test_a_file_of_the_first_format_is_read() -> None:
     opt = pyadam.load(DATA / "checkpoint_v1.safetensors", lr=1e-3)
     assert type(opt) is pyadam.AdamW
     assert opt.step_count == 3
-    assert opt._core.steps == [3, 2, 3]
+    assert steps_of(opt) == [3, 2, 3]
     first = {"w": np.arange(6.0).reshape(2, 3, order="F"), "b": (np.arange(3, dtype=np.float32),)}
     wanted = pyadam.AdamW([{"params": first}, {"params": np.ones(2), "bounds": (np.zeros(2), None)}], lr=1e-3)
     for g in (1.0, -2.0, 0.5):
@@ -352,9 +353,9 @@ def test_what_the_optimizer_has_as_a_whole_can_be_given_anew(path: Path, tmp_pat
     opt.save(path)
     own = {"clip_norm": schedule, "skip_nonfinite": True, "flush_denormals": True, "seed": 3}
     again = pyadam.load(path, state_dir=tmp_path, **own)
-    assert again._own_options() == own
-    assert again._core.state_dir == str(tmp_path)
-    np.testing.assert_array_equal(again._core.state(0)["exp_avg"], opt._core.state(0)["exp_avg"])
+    assert own_options_of(again) == own
+    assert state_dir_of(again) == str(tmp_path)
+    np.testing.assert_array_equal(state_of(again)["exp_avg"], state_of(opt)["exp_avg"])
     assert again.param_groups[0].options == opt.param_groups[0].options
     with pytest.raises(ValueError, match="state_dir must be the path of a directory"):
         pyadam.load(path, state_dir=path)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import TILE, state_of
 
 import pyadam
 from pyadam import _core
-
-TILE = _core.TILE
 
 
 def decayed(dtype: Any, **options: Any) -> pyadam.Adam:
@@ -52,9 +51,9 @@ def test_the_mode_is_that_of_the_step_alone(threads: int, use_threads: Callable[
 def test_moments_become_zero_and_not_subnormal(dtype: Any) -> None:
     kept, flushed = decayed(dtype), decayed(dtype, flush_denormals=True)
     tiny = np.finfo(dtype).tiny
-    for name, moment in flushed._core.state(0).items():
+    for name, moment in state_of(flushed).items():
         assert not np.any((np.abs(moment) < tiny) & (moment != 0)), name
-    np.testing.assert_array_equal(flushed._core.state(0)["exp_avg"], 0)
+    np.testing.assert_array_equal(state_of(flushed)["exp_avg"], 0)
     np.testing.assert_allclose(kept.params, flushed.params, rtol=1e-6)
 
 
@@ -71,6 +70,6 @@ def test_the_same_bits_on_all_x86(use_threads: Callable[[int], None]) -> None:
         opt = pyadam.Adam(p, lr=1e-38, flush_denormals=True)
         for g in grads:
             opt.step(g.astype(np.float32))
-        results.append((p.tobytes(), *(kept.tobytes() for kept in opt._core.state(0).values())))
+        results.append((p.tobytes(), *(kept.tobytes() for kept in state_of(opt).values())))
     _core.select_isa(before)
     assert all(result == results[0] for result in results)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import TILE, steps_of
 from numpy.testing import assert_array_equal
 
 import pyadam
@@ -39,7 +40,7 @@ def test_parts_make_a_step(dtype: Any, clip_norm: float | None) -> None:
         whole.step(grads, grad_scale=2.0)
         assert core.step_count == seed
         assert parts.grad_norm == whole.grad_norm
-        assert core.steps == whole._core.steps
+        assert core.steps == steps_of(whole)
         for p, q in zip(ours, theirs, strict=True):
             assert_array_equal(p, q)
 
@@ -48,13 +49,13 @@ def test_the_squares_of_tiles_are_those_of_the_reference() -> None:
     params, grads = arrays(0, np.float32), arrays(1, np.float32)
     core = pyadam.Adam(params)._core
     tiles, is_nonfinite = core.grad_squares(grads)
-    assert len(tiles) == sum(-(-size // _core.TILE) for size in SIZES)
+    assert len(tiles) == sum(-(-size // TILE) for size in SIZES)
     assert not is_nonfinite
     assert np.sqrt(_core.sum_of_tiles(tiles)) == reference.norm(*grads)
     some = core.grad_squares(part_of(grads, {0, 4}))[0]
     assert_array_equal(some, [*tiles[:3], *tiles[5:]])
     # Where a parameter is cut at tile borders, the tiles of its parts are the same.
-    cut = [piece for grad in grads for piece in np.split(grad, range(_core.TILE, len(grad), _core.TILE))]
+    cut = [piece for grad in grads for piece in np.split(grad, range(TILE, len(grad), TILE))]
     parts = pyadam.Adam([np.zeros_like(piece) for piece in cut])._core
     assert_array_equal(parts.grad_squares(cut)[0], tiles)
 

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from inside import KERNEL_RULES, TILE, arrays_of, steps_of
+from oracle import assert_same_bits, reference_run
 from refusals import raises, refused, snapshot, stepped
-from rules import CASES, KERNEL_CASES, Case, assert_same_bits, reference_run
+from rule_rows import CASES, KERNEL_CASES, Case
 
 import pyadam
-from pyadam import _core, reference
+from pyadam import reference
 
 Array = np.ndarray
 STEPS = 12
@@ -24,7 +26,7 @@ dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 def random_params(rng: np.random.Generator, dtype: Any = np.float64) -> dict[str, Array]:
     """Return parameters in C and Fortran order, of no dimensions, empty, and longer than a tile."""
-    shapes = {"c": (3, 4), "fortran": (4, 3), "scalar": (), "empty": (0, 2), "long": (_core.TILE + 5,)}
+    shapes = {"c": (3, 4), "fortran": (4, 3), "scalar": (), "empty": (0, 2), "long": (TILE + 5,)}
     params = {key: rng.standard_normal(shape).astype(dtype) for key, shape in shapes.items()}
     params["fortran"] = np.asfortranarray(params["fortran"])
     return params
@@ -40,7 +42,7 @@ def random_grads(rng: np.random.Generator, params: dict[str, Array], step: int =
 
 def test_the_rows_cover_every_rule() -> None:
     rules = {case.cls(np.ones(1), **case.options).state_dict()["rules"][0] for case in KERNEL_CASES}
-    assert rules == set(_core.RULES)
+    assert rules == set(KERNEL_RULES)
 
 
 @cases
@@ -48,7 +50,7 @@ def test_the_layout_is_that_of_torch(case: Case) -> None:
     opt = case.cls([np.ones(3), np.ones((2, 2)), np.ones(1)], **case.options)
     opt.step([np.ones(3), np.ones((2, 2)), None])
     saved = opt.state_dict()
-    state_names, _ = _core.RULES[saved["rules"][0]]
+    state_names, _ = KERNEL_RULES[saved["rules"][0]]
     assert list(saved["state"]) == [0, 1]
     for entry, shape in zip(saved["state"].values(), [(3,), (2, 2)], strict=True):
         assert list(entry)[: 1 + len(state_names)] == ["step", *state_names]
@@ -126,7 +128,7 @@ def test_loading_a_state_from_before_the_first_step_resets(case: Case) -> None:
         opt.step([np.ones(3)])
         opt.load_state_dict(fresh)
         assert opt.step_count == 0
-        assert opt._core.steps == [0]
+        assert steps_of(opt) == [0]
         assert snapshot(opt)["states"] == states
 
 
@@ -252,7 +254,7 @@ def test_a_state_of_torch_with_named_parameters_is_taken_over(torch: Any) -> Non
     torch_step(torch, theirs, list(model.parameters()), [np.ones((2, 3)), np.ones(2)])
     ours = pyadam.Adam({name: tensor.detach().numpy().copy() for name, tensor in model.named_parameters()})
     ours.load_state_dict(theirs.state_dict())
-    assert ours._core.steps == [1, 1]
+    assert steps_of(ours) == [1, 1]
 
 
 def with_state(index: int, **entries: Any) -> Callable[[dict[str, Any]], None]:
@@ -416,7 +418,7 @@ def test_a_copy_goes_on_with_the_same_bits(
     opt.param_groups[0]["lr"] = 0.25
     other = duplicate(opt)
     assert type(other) is cls
-    assert all(not np.shares_memory(a, b) for a, b in zip(opt._core.arrays, other._core.arrays, strict=True))
+    assert all(not np.shares_memory(a, b) for a, b in zip(arrays_of(opt), arrays_of(other), strict=True))
     for _ in range(3):
         opt.step(nesting())
         other.step(nesting())
@@ -678,7 +680,7 @@ def test_what_a_group_hands_out_changes_nothing() -> None:
     before = snapshot(opt)
     opt.param_groups[0]["params"].clear()
     opt.param_groups[0].options.clear()
-    opt._core.arrays.clear()
+    arrays_of(opt).clear()
     assert snapshot(opt) == before
 
 

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from inside import arrays_of, steps_of
+from oracle import assert_same_bits, reference_run
 from refusals import raises, refused, stepped
-from rules import KERNEL_CASES, Case, assert_same_bits, reference_run
+from rule_rows import KERNEL_CASES, Case
 
 import pyadam
 
@@ -93,7 +95,7 @@ def test_gradients_come_in_the_structure_of_the_parameters(
         opt.step(of_groups(grads))
         for run, g in zip(expected, gradients, strict=True):
             run.step(g)
-    assert [id(array) for array in opt._core.arrays] == [id(array) for array in arrays]
+    assert [id(array) for array in arrays_of(opt)] == [id(array) for array in arrays]
     for i, run in enumerate(expected):
         assert_same_bits(opt, i, run)
 
@@ -137,7 +139,7 @@ def test_keys_come_in_any_order_and_from_any_mapping(convert: Any) -> None:
 def test_a_list_and_a_tuple_stand_for_each_other_in_gradients(params_kind: type, grads_kind: type) -> None:
     opt = pyadam.Adam(params_kind([np.ones(SIZE), np.ones(SIZE)]))
     opt.step(grads_kind([np.ones(SIZE), np.ones(SIZE)]))
-    assert opt._core.steps == [1, 1]
+    assert steps_of(opt) == [1, 1]
 
 
 def test_every_group_has_hyperparameters_of_its_own() -> None:
@@ -186,7 +188,7 @@ def test_a_step_without_any_gradient_changes_no_parameter(params: Any, grads: An
     opt = pyadam.Adam(params, weight_decay=0.1)
     opt.step(grads)
     assert opt.state_dict()["state"] == {}
-    np.testing.assert_array_equal(opt._core.arrays[0], np.ones(SIZE))
+    np.testing.assert_array_equal(arrays_of(opt)[0], np.ones(SIZE))
 
 
 @structures
@@ -222,7 +224,7 @@ def test_an_array_is_replaced_even_where_its_gradient_is_none() -> None:
     new = [np.zeros(SIZE), np.zeros(SIZE)]
     opt.step([np.ones(SIZE), None], params=new)
     assert opt.params[1] is new[1]
-    assert opt._core.steps == [3, 2]
+    assert steps_of(opt) == [3, 2]
 
 
 def test_gradients_may_overlap_arrays_that_are_replaced_but_not_the_new_ones() -> None:
@@ -331,4 +333,4 @@ def test_groups_whose_own_structure_has_a_key_params_take_gradients_in_both_form
     for grads in (trees, [{"params": tree} for tree in trees[:1]] + trees[1:]):
         opt = pyadam.SGD(groups(), lr=1.0)
         opt.step(grads)
-        assert [array.sum() for array in opt._core.arrays] == [0.0, 0.0, 0.0]
+        assert [array.sum() for array in arrays_of(opt)] == [0.0, 0.0, 0.0]

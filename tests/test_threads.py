@@ -18,15 +18,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import TILE, steps_of
+from oracle import assert_same_bits, reference_run
 from refusals import refused, snapshot, stepped
-from rules import assert_same_bits, reference_run
 
 import pyadam
-from pyadam import _core, _threads
+from pyadam import _threads
 
 Array = np.ndarray
 TIMEOUT = 60.0  # of what would otherwise hang
-LARGE = 64 * _core.TILE  # a step of this many elements releases the GIL
+LARGE = 64 * TILE  # a step of this many elements releases the GIL
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
@@ -609,7 +610,7 @@ def test_an_interrupt_comes_before_or_after_a_step_never_within(dtype: Any, use_
                 step_until_alarm(1e-3 + 1e-5 * attempt)
             while expected.t < opt.step_count:
                 expected.step(g)
-            assert opt._core.steps == [expected.t]
+            assert steps_of(opt) == [expected.t]
             assert_same_bits(opt, 0, expected)
     finally:
         signal.signal(signal.SIGALRM, before)

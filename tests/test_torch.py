@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from rules import CASES, Case
+from rule_rows import CASES, Case
 
 torch = pytest.importorskip("torch")
 

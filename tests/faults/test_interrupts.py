@@ -15,6 +15,7 @@ from typing import Any
 import killed
 import numpy as np
 import pytest
+from inside import arrays_of
 from refusals import snapshot
 
 import pyadam
@@ -84,12 +85,12 @@ def test_ctrl_c_while_loading_leaves_the_old_state_or_the_new_one(
     states = [snapshot(opt)]
     opt.step(grads)
     states.append(snapshot(opt))
-    ahead = copy.deepcopy(opt.state_dict()), [array.copy() for array in opt._core.arrays]
+    ahead = copy.deepcopy(opt.state_dict()), [array.copy() for array in arrays_of(opt)]
     delays = random.Random(2)
     interrupted = 0
     for _ in range(300 if full else 30):
         opt.load_state_dict(ahead[0])
-        for array, value in zip(opt._core.arrays, ahead[1], strict=True):
+        for array, value in zip(arrays_of(opt), ahead[1], strict=True):
             array[...] = value
         with suppress(KeyboardInterrupt), interrupt_after(delays.uniform(1e-4, 2e-2)):
             opt.load(path)
