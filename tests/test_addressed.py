@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inside import state_of, steps_of
+from inside import Planner, state_of, steps_of
+from makers import Maker
 
 import pyadam
 from pyadam import _core
-from pyadam._plans import Planner
 
 OPTIONS = pyadam.Adam(np.zeros(1)).param_groups[0].options
 PLAN = Planner(pyadam.Adam, OPTIONS).plan
@@ -40,15 +40,17 @@ def bound(*arrays: Any, step: Any = None) -> tuple[Any, list[Any]]:
 
 
 def test_the_bits_are_those_of_arrays() -> None:
-    rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(size).astype(np.float32) for size in (5, 3000)]
+    make = Maker(0)
+    arrays = make.arrays([5, 3000], np.float32)
     copies = [p.copy() for p in arrays]
     core, states = bound(*arrays)
     opt = pyadam.Adam(copies)
     for t in range(4):
-        grads = [rng.standard_normal(p.size).astype(np.float32) for p in arrays]
-        assert core.step(gradients(None if t == 2 else grads[0], grads[1]), (PLAN,))
-        opt.step([None if t == 2 else grads[0], grads[1]])
+        grads = make.like(arrays)
+        if t == 2:
+            grads[0] = None
+        assert core.step(gradients(*grads), (PLAN,))
+        opt.step(grads)
     for i, p in enumerate(arrays):
         np.testing.assert_array_equal(p, copies[i])
         for found, expected in zip(states[i], state_of(opt, i).values(), strict=True):

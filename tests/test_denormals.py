@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from inside import TILE, state_of
+from makers import Maker
 
 import pyadam
 from pyadam import _core
@@ -61,15 +62,15 @@ def test_moments_become_zero_and_not_subnormal(dtype: Any) -> None:
 def test_the_same_bits_on_all_x86(use_threads: Callable[[int], None]) -> None:
     use_threads(2)
     before, results = _core.isa(), []
-    rng = np.random.default_rng(0)
-    start = (rng.standard_normal(3 * TILE + 5) * 1e-38).astype(np.float32)
-    grads = [(rng.standard_normal(start.size) * 10.0 ** rng.integers(-45, -15, start.size)) for _ in range(5)]
+    make = Maker(0)
+    start = make.array(3 * TILE + 5, np.float32, scale=1e-38)
+    grads = [make.like(start, powers=(-45, -15)) for _ in range(5)]
     for isa in _core.available_isas():
         _core.select_isa(isa)
         p = start.copy()
         opt = pyadam.Adam(p, lr=1e-38, flush_denormals=True)
         for g in grads:
-            opt.step(g.astype(np.float32))
+            opt.step(g)
         results.append((p.tobytes(), *(kept.tobytes() for kept in state_of(opt).values())))
     _core.select_isa(before)
     assert all(result == results[0] for result in results)
