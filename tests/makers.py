@@ -97,14 +97,12 @@ NESTINGS: dict[str, Nesting] = {
     "namedtuple": lambda leaf: Layer(leaf(3), leaf(2)),
     "dict": lambda leaf: {"w": leaf((3, 2), order="F"), "b": leaf((), np.float32)},
     "keys of many kinds": lambda leaf: {
-        "$array": leaf(1),
-        7: leaf(2),
-        "7": leaf(1),
+        **{key: leaf(1) for key in ("$array", 7, "7")},
         ("a", 1, ("b",)): leaf(3),
         "": leaf(4),
     },
     "nested": lambda leaf: {
-        "encoder": [Layer(leaf(3), leaf(2)), (leaf(1), {"norm": leaf(2)})],
+        "encoder": [Layer(leaf(3), leaf(2)), (leaf(1), {"norm": leaf(2)}), ((leaf(1),),)],
         "head": leaf(1, np.float32),
     },
     "with empty branches": lambda leaf: [[], leaf(3), {"none": ()}, (leaf(2),)],

@@ -10,13 +10,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
 from inside import arrays_of, own_options_of, state_dir_of, state_of, steps_of
+from makers import NESTINGS, Layer, Maker, Nesting
 from refusals import refused
 from rule_rows import CASES, Case
 
@@ -27,40 +28,23 @@ Array = np.ndarray
 DATA = Path(__file__).parent / "data"
 
 
-class Layer(NamedTuple):
-    weight: Array
-    bias: Array
-
-
 def seeded(shape: Any, dtype: Any = np.float64, order: Any = "C") -> Array:
-    values = np.random.default_rng(5).standard_normal(shape)
-    return np.array(values, dtype, order=order)
+    return Maker(5).array(shape, dtype, order)
 
 
-NESTINGS: dict[str, Callable[[], Any]] = {
-    "one array": lambda: seeded(3),
-    "no dimensions": lambda: seeded(()),
-    "empty": lambda: [seeded((0, 3)), seeded(2)],
-    "Fortran order": lambda: [seeded((3, 4), order="F"), seeded((2, 3, 4), np.float32, "F")],
-    "dict": lambda: {"w": seeded((3, 2)), "b": seeded((), np.float32)},
-    "keys of many kinds": lambda: {"$array": seeded(1), 7: seeded(2), ("a", 1, ("b",)): seeded(3), "": seeded(4)},
-    "keys that need escapes": lambda: {"\ud800": seeded(1), '"\\\n': seeded(2), "é.exp_avg": seeded(3), "é": seeded(4)},
-    "nested": lambda: {"encoder": [(seeded(3), seeded(2)), ((seeded(1),),)], "head": seeded(1, np.float32)},
-    "groups": lambda: [
-        {"params": seeded(3), "lr": 0.1, "bounds": (np.full(3, -2.0), None)},
-        {"params": {"w": [seeded(2)]}, "amsgrad": True, "l1": 0.1, "bounds": (-np.inf, 4.0)},
-    ],
-    "more than a piece": lambda: [seeded((_safetensors.PIECE // 8 + 5, 3), order="F"), seeded(_safetensors.PIECE)],
+# What a file could get wrong beside the nestings of all tests.
+MORE_NESTINGS: dict[str, Nesting] = {
+    "keys that need escapes": lambda leaf: {"\ud800": leaf(1), '"\\\n': leaf(2), "é.exp_avg": leaf(3), "é": leaf(4)},
+    "more than a piece": lambda leaf: [leaf((_safetensors.PIECE // 8 + 5, 3), order="F"), leaf(_safetensors.PIECE)],
 }
+nestings = pytest.mark.parametrize(
+    "nesting", [*NESTINGS.values(), *MORE_NESTINGS.values()], ids=[*NESTINGS, *MORE_NESTINGS]
+)
 
 
-def grads_of(nesting: Callable[[], Any]) -> Any:
-    return nesting()
-
-
-def train(opt: pyadam.Optimizer, nesting: Callable[[], Any], steps: int = 2) -> None:
+def train(opt: pyadam.Optimizer, nesting: Nesting, steps: int = 2) -> None:
     for _ in range(steps):
-        opt.step(grads_of(nesting))
+        opt.step(nesting(seeded))
 
 
 def assert_equal(found: pyadam.Optimizer, wanted: pyadam.Optimizer) -> None:
@@ -83,9 +67,9 @@ def path(tmp_path: Path) -> Path:
 # There and back
 
 
-@pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
-def test_an_optimizer_made_of_a_file_goes_on_with_the_same_bits(nesting: Callable[[], Any], path: Path) -> None:
-    opt = pyadam.AdamW(nesting(), lr=0.01)
+@nestings
+def test_an_optimizer_made_of_a_file_goes_on_with_the_same_bits(nesting: Nesting, path: Path) -> None:
+    opt = pyadam.AdamW(nesting(seeded), lr=0.01)
     train(opt, nesting)
     opt.save(path)
     again = pyadam.load(path)
@@ -95,9 +79,9 @@ def test_an_optimizer_made_of_a_file_goes_on_with_the_same_bits(nesting: Callabl
     assert_equal(again, opt)
 
 
-@pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
-def test_a_file_is_read_into_the_parameters_in_place(nesting: Callable[[], Any], path: Path) -> None:
-    opt = pyadam.AdamW(nesting(), lr=0.01)
+@nestings
+def test_a_file_is_read_into_the_parameters_in_place(nesting: Nesting, path: Path) -> None:
+    opt = pyadam.AdamW(nesting(seeded), lr=0.01)
     train(opt, nesting)
     opt.save(path)
     wanted = copy.deepcopy(opt)
@@ -519,8 +503,7 @@ KEPT = [
 def test_all_that_is_kept_beside_parameters_is_saved(path: Path, options: dict[str, Any]) -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
     dtype = ml_dtypes.bfloat16 if "master" in options else np.float32
-    rng = np.random.default_rng(8)
-    grads = [rng.standard_normal((2, 50)).astype(dtype) for _ in range(6)]
+    grads = Maker(8).arrays([(2, 50)] * 6, dtype)
     opt = pyadam.AdamW([np.ones(50, dtype), np.ones(50, dtype)], **options)
     for g in grads[:3]:
         opt.step([g[0], None])
