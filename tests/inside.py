@@ -77,3 +77,16 @@ def step_part(opt: pyadam.Optimizer, grads: list[Any], scale: float, squares: tu
 def check_gradients(opt: pyadam.Optimizer, grads: list[Any]) -> None:
     """Raise what a step would raise of its gradients."""
     opt._core.check_gradients(grads)
+
+
+# Of `pyadam.torch`.
+
+
+def counts_of(optimizer: Any) -> list[int]:
+    """Return the steps that each parameter on the CPU has taken, as whole numbers."""
+    return optimizer._bound.counts
+
+
+def watches_of(optimizer: Any) -> tuple[Any, Any]:
+    """Return what sees whether parameters, and whether their state, lie where they lay."""
+    return optimizer._bound._watch, optimizer._bound._watch_beside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -170,13 +170,10 @@ def test_hyperparameters_are_loaded() -> None:
 
 
 @pytest.fixture
-def torch() -> Iterator[Any]:
-    """PyTorch, which keeps numbers of its state in the default dtype, with that in double precision."""
-    module = pytest.importorskip("torch")
-    before = module.get_default_dtype()
-    module.set_default_dtype(module.float64)
-    yield module
-    module.set_default_dtype(before)
+def torch(float64_scalars: None) -> Any:
+    """PyTorch, with its numbers in double precision."""
+    del float64_scalars
+    return pytest.importorskip("torch")
 
 
 def torch_run(torch: Any, name: str, options: dict[str, Any]) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from makers import Maker
@@ -11,16 +9,10 @@ from rule_rows import CASES, Case
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("float64_scalars")
+
 TORCH_CASES = [case for case in CASES if case.torch]
 STEPS = 200
-
-
-@pytest.fixture(autouse=True)
-def float64_scalars() -> Iterator[None]:
-    """Let torch keep its scalar state, such as NAdam's mu_product, in float64 too: it follows the default dtype."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("case", TORCH_CASES, ids=str)

@@ -11,8 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from inside import Planner  # noqa: E402
+
 import pyadam.torch  # noqa: E402
-from pyadam._plans import Planner  # noqa: E402
 
 LIBRARIES = (pyadam.torch, torch.optim)
 

@@ -10,8 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from makers import Maker  # noqa: E402
 from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: E402
-from torch_cases import CASES, Case, assert_same_bits, new_params, set_grads, take_steps  # noqa: E402
+from torch_cases import CASES, Case, assert_close_in_float64, assert_same_bits, new_params, set_grads, take_steps  # noqa: E402
 
 import pyadam.torch  # noqa: E402
 
@@ -22,12 +23,11 @@ def model() -> Any:
 
 
 def batch(step: int) -> Any:
-    return torch.randn(16, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+    return Maker(step).tensor((16, 4), torch.float64)
 
 
 def assert_close(ours: Any, theirs: Any) -> None:
-    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-12)
+    assert_close_in_float64(ours.parameters(), theirs.parameters())
 
 
 @pytest.mark.parametrize("set_to_none", [True, False])

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inside import TILE, arrays_of, state_of
+from inside import TILE, arrays_of, optimizers_alive, state_of
 
 import pyadam
 
@@ -166,9 +166,7 @@ def test_a_thousand_optimizers_live_at_once_and_leave_nothing_behind() -> None:
         assert all(np.array_equal(opt.params[0], opts[0].params[0]) for opt in opts)
         del opt, opts
         gc.collect()
-    from pyadam.optimizer import _alive
-
-    assert len(_alive) == 0
+    assert len(optimizers_alive) == 0
     assert (len(threading.enumerate()), open_files()) == before
 
 

@@ -16,6 +16,7 @@ import killed
 import numpy as np
 import pytest
 from inside import arrays_of
+from makers import Maker
 from refusals import snapshot
 
 import pyadam
@@ -152,7 +153,7 @@ def test_ctrl_c_while_a_state_is_taken_over_leaves_the_old_one_or_the_new_one(
 def test_ctrl_c_around_an_evaluation_of_the_averages_gives_the_parameters_back(
     interrupt_after: InterruptAfter, full: bool
 ) -> None:
-    w = np.random.default_rng(0).standard_normal(200_000)
+    w = Maker(0).array(200_000)
     opt = pyadam.SGD(w, lr=0.1, ema_decay=0.5)
     opt.step(np.ones_like(w))
     before = snapshot(opt)
