@@ -47,6 +47,12 @@ def declared(decorator: Callable[..., Any], sources: Iterable[Path]) -> list[str
     ]
 
 
+def asked_for(items: Iterable[Any], names: Iterable[str]) -> list[str]:
+    """Return the programs of which pytest is to run the test: not all with ``-k``."""
+    wanted = {item.callspec.params.get("program") for item in items if hasattr(item, "callspec")}
+    return [name for name in names if name in wanted]
+
+
 def failures(names: Sequence[str], start: Callable[[Sequence[str]], tuple[int, str]], folder: Path) -> dict[str, str]:
     """Return what the processes wrote of each program that failed.
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rank_programs import alone, declared, failures, together
+from rank_programs import alone, asked_for, declared, failures, together
 
 pytest.importorskip("mpi4py", reason="pyadam.distributed needs mpi4py and an MPI library: pip install 'pyadam[mpi]'")
 pytest.importorskip("ml_dtypes")
@@ -63,10 +63,10 @@ def start(
 @pytest.fixture(scope="session", params=[1, 2, 3, 4], ids=["1 rank", "2 ranks", "3 ranks", "4 ranks"])
 def failed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the programs that failed have written. All go in one run, since to start ranks takes longer than most."""
-    asked_for = {item.callspec.params.get("program") for item in request.session.items if hasattr(item, "callspec")}
     folder = tmp_path_factory.mktemp("ranks")
-    programs = [program for program in PROGRAMS if program in asked_for]
-    return failures(programs, lambda names: start(request.param, folder, names), folder)
+    return failures(
+        asked_for(request.session.items, PROGRAMS), lambda names: start(request.param, folder, names), folder
+    )
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rank_programs import declared, failures, together
+from rank_programs import asked_for, declared, failures, together
 
 pytest.importorskip("torch")
 
@@ -40,10 +40,8 @@ def start(folder: Path, programs: Sequence[str]) -> tuple[int, str]:
 @pytest.fixture(scope="session")
 def failed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the programs that failed have written. All go in one run, since to import PyTorch takes longer than most."""
-    asked_for = {item.callspec.params.get("program") for item in request.session.items if hasattr(item, "callspec")}
     folder = tmp_path_factory.mktemp("ranks")
-    programs = [program for program in PROGRAMS if program in asked_for]
-    return failures(programs, lambda names: start(folder, names), folder)
+    return failures(asked_for(request.session.items, PROGRAMS), lambda names: start(folder, names), folder)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
