@@ -1,4 +1,4 @@
-"""Fixtures that set what is global in the kernel, and set it back."""
+"""Fixtures that set what is global in the kernel or in PyTorch, and set it back."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def use_threads() -> Iterator[Callable[[int], None]]:
     yield use
     _core.set_num_threads(before[0])
     _core.set_min_share(before[1])
+
+
+@pytest.fixture
+def float64_scalars() -> Iterator[None]:
+    """PyTorch's scalar state, such as NAdam's mu_product, in float64 too: it follows the default dtype."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

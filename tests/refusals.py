@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import arrays_of, own_options_of, states_of, steps_of
 
 import pyadam
 
 
 def snapshot(opt: pyadam.Optimizer) -> dict[str, Any]:
     """Return all that an optimizer consists of, bit by bit."""
-    core = opt._core
     return {
-        "arrays": [(id(array), array.tobytes("A")) for array in core.arrays],
-        "states": [{name: kept.tobytes("A") for name, kept in core.state(i).items()} for i in range(len(core.steps))],
-        "steps": core.steps,
-        "step_count": core.step_count,
-        "skipped": core.skipped,
-        "of the optimizer": (opt._own_options(), opt.accumulated),
+        "arrays": [(id(array), array.tobytes("A")) for array in arrays_of(opt)],
+        "states": [{name: kept.tobytes("A") for name, kept in state.items()} for state in states_of(opt)],
+        "steps": steps_of(opt),
+        "step_count": opt.step_count,
+        "skipped": opt.skipped,
+        "of the optimizer": (own_options_of(opt), opt.accumulated),
         "options": [group.options for group in opt.param_groups],
     }
 
@@ -36,12 +36,20 @@ def raises(error: type[Exception], *words: str) -> Iterator[None]:
 
 
 @contextmanager
+def unchanged(opt: pyadam.Optimizer) -> Iterator[None]:
+    """Check that the block, or what it raises, leaves `opt` as it was to the last bit."""
+    before = snapshot(opt)
+    try:
+        yield
+    finally:
+        assert snapshot(opt) == before
+
+
+@contextmanager
 def refused(opt: pyadam.Optimizer, error: type[Exception], *words: str) -> Iterator[None]:
     """As `raises`, and check that the block has changed nothing of `opt`."""
-    before = snapshot(opt)
-    with raises(error, *words):
+    with unchanged(opt), raises(error, *words):
         yield
-    assert snapshot(opt) == before
 
 
 def stepped(params: Any, cls: type[pyadam.Optimizer] = pyadam.Adam, **options: Any) -> pyadam.Optimizer:

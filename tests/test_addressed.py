@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import state_of, steps_of
+from makers import Maker
 
 import pyadam
 from pyadam import _core
@@ -37,20 +39,22 @@ def bound(*arrays: Any, step: Any = None) -> tuple[Any, list[Any]]:
 
 
 def test_the_bits_are_those_of_arrays() -> None:
-    rng = np.random.default_rng(0)
-    arrays = [rng.standard_normal(size).astype(np.float32) for size in (5, 3000)]
+    make = Maker(0)
+    arrays = make.arrays([5, 3000], np.float32)
     copies = [p.copy() for p in arrays]
     core, states = bound(*arrays)
     opt = pyadam.Adam(copies)
     for t in range(4):
-        grads = [rng.standard_normal(p.size).astype(np.float32) for p in arrays]
-        assert core.step(gradients(None if t == 2 else grads[0], grads[1]), (PLAN,))
-        opt.step([None if t == 2 else grads[0], grads[1]])
+        grads = make.like(arrays)
+        if t == 2:
+            grads[0] = None
+        assert core.step(gradients(*grads), (PLAN,))
+        opt.step(grads)
     for i, p in enumerate(arrays):
         np.testing.assert_array_equal(p, copies[i])
-        for found, expected in zip(states[i], opt._core.state(i).values(), strict=True):
+        for found, expected in zip(states[i], state_of(opt, i).values(), strict=True):
             np.testing.assert_array_equal(found, expected)
-    assert core.steps == opt._core.steps == [3, 4]
+    assert core.steps == steps_of(opt) == [3, 4]
 
 
 def test_the_step_count_is_read_and_written_where_it_lies() -> None:

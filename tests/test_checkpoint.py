@@ -10,14 +10,16 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+from inside import arrays_of, own_options_of, state_dir_of, state_of, steps_of
+from makers import NESTINGS, Layer, Maker, Nesting
 from refusals import refused
-from rules import CASES, Case
+from rule_rows import CASES, Case
 
 import pyadam
 from pyadam.checkpoint import _json_values, _safetensors
@@ -26,47 +28,30 @@ Array = np.ndarray
 DATA = Path(__file__).parent / "data"
 
 
-class Layer(NamedTuple):
-    weight: Array
-    bias: Array
-
-
 def seeded(shape: Any, dtype: Any = np.float64, order: Any = "C") -> Array:
-    values = np.random.default_rng(5).standard_normal(shape)
-    return np.array(values, dtype, order=order)
+    return Maker(5).array(shape, dtype, order)
 
 
-NESTINGS: dict[str, Callable[[], Any]] = {
-    "one array": lambda: seeded(3),
-    "no dimensions": lambda: seeded(()),
-    "empty": lambda: [seeded((0, 3)), seeded(2)],
-    "Fortran order": lambda: [seeded((3, 4), order="F"), seeded((2, 3, 4), np.float32, "F")],
-    "dict": lambda: {"w": seeded((3, 2)), "b": seeded((), np.float32)},
-    "keys of many kinds": lambda: {"$array": seeded(1), 7: seeded(2), ("a", 1, ("b",)): seeded(3), "": seeded(4)},
-    "keys that need escapes": lambda: {"\ud800": seeded(1), '"\\\n': seeded(2), "é.exp_avg": seeded(3), "é": seeded(4)},
-    "nested": lambda: {"encoder": [(seeded(3), seeded(2)), ((seeded(1),),)], "head": seeded(1, np.float32)},
-    "groups": lambda: [
-        {"params": seeded(3), "lr": 0.1, "bounds": (np.full(3, -2.0), None)},
-        {"params": {"w": [seeded(2)]}, "amsgrad": True, "l1": 0.1, "bounds": (-np.inf, 4.0)},
-    ],
-    "more than a piece": lambda: [seeded((_safetensors.PIECE // 8 + 5, 3), order="F"), seeded(_safetensors.PIECE)],
+# What a file could get wrong beside the nestings of all tests.
+MORE_NESTINGS: dict[str, Nesting] = {
+    "keys that need escapes": lambda leaf: {"\ud800": leaf(1), '"\\\n': leaf(2), "é.exp_avg": leaf(3), "é": leaf(4)},
+    "more than a piece": lambda leaf: [leaf((_safetensors.PIECE // 8 + 5, 3), order="F"), leaf(_safetensors.PIECE)],
 }
+nestings = pytest.mark.parametrize(
+    "nesting", [*NESTINGS.values(), *MORE_NESTINGS.values()], ids=[*NESTINGS, *MORE_NESTINGS]
+)
 
 
-def grads_of(nesting: Callable[[], Any]) -> Any:
-    return nesting()
-
-
-def train(opt: pyadam.Optimizer, nesting: Callable[[], Any], steps: int = 2) -> None:
+def train(opt: pyadam.Optimizer, nesting: Nesting, steps: int = 2) -> None:
     for _ in range(steps):
-        opt.step(grads_of(nesting))
+        opt.step(nesting(seeded))
 
 
 def assert_equal(found: pyadam.Optimizer, wanted: pyadam.Optimizer) -> None:
     assert type(found) is type(wanted)
     np.testing.assert_equal(found.params, wanted.params)
     np.testing.assert_equal(found.state_dict(), wanted.state_dict())
-    for a, b in zip(found._core.arrays, wanted._core.arrays, strict=True):
+    for a, b in zip(arrays_of(found), arrays_of(wanted), strict=True):
         assert (a.dtype, a.flags.c_contiguous, a.flags.f_contiguous) == (
             b.dtype,
             b.flags.c_contiguous,
@@ -82,9 +67,9 @@ def path(tmp_path: Path) -> Path:
 # There and back
 
 
-@pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
-def test_an_optimizer_made_of_a_file_goes_on_with_the_same_bits(nesting: Callable[[], Any], path: Path) -> None:
-    opt = pyadam.AdamW(nesting(), lr=0.01)
+@nestings
+def test_an_optimizer_made_of_a_file_goes_on_with_the_same_bits(nesting: Nesting, path: Path) -> None:
+    opt = pyadam.AdamW(nesting(seeded), lr=0.01)
     train(opt, nesting)
     opt.save(path)
     again = pyadam.load(path)
@@ -94,16 +79,16 @@ def test_an_optimizer_made_of_a_file_goes_on_with_the_same_bits(nesting: Callabl
     assert_equal(again, opt)
 
 
-@pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
-def test_a_file_is_read_into_the_parameters_in_place(nesting: Callable[[], Any], path: Path) -> None:
-    opt = pyadam.AdamW(nesting(), lr=0.01)
+@nestings
+def test_a_file_is_read_into_the_parameters_in_place(nesting: Nesting, path: Path) -> None:
+    opt = pyadam.AdamW(nesting(seeded), lr=0.01)
     train(opt, nesting)
     opt.save(path)
     wanted = copy.deepcopy(opt)
-    arrays = opt._core.arrays
+    arrays = arrays_of(opt)
     train(opt, nesting, 3)
     opt.load(path)
-    assert all(a is b for a, b in zip(opt._core.arrays, arrays, strict=True))
+    assert all(a is b for a, b in zip(arrays_of(opt), arrays, strict=True))
     assert_equal(opt, wanted)
 
 
@@ -129,7 +114,7 @@ def test_the_state_of_a_parameter_that_took_no_step_is_reset(path: Path) -> None
     opt.step([np.ones(3), np.ones(2)])
     opt.load(path)
     assert_equal(opt, wanted)
-    np.testing.assert_array_equal(opt._core.state(1)["sum"], np.full(2, 0.5))
+    np.testing.assert_array_equal(state_of(opt, 1)["sum"], np.full(2, 0.5))
 
 
 def test_a_file_of_one_memory_order_is_read_into_the_other(path: Path) -> None:
@@ -271,7 +256,7 @@ def test_a_file_of_the_first_format_is_read() -> None:
     opt = pyadam.load(DATA / "checkpoint_v1.safetensors", lr=1e-3)
     assert type(opt) is pyadam.AdamW
     assert opt.step_count == 3
-    assert opt._core.steps == [3, 2, 3]
+    assert steps_of(opt) == [3, 2, 3]
     first = {"w": np.arange(6.0).reshape(2, 3, order="F"), "b": (np.arange(3, dtype=np.float32),)}
     wanted = pyadam.AdamW([{"params": first}, {"params": np.ones(2), "bounds": (np.zeros(2), None)}], lr=1e-3)
     for g in (1.0, -2.0, 0.5):
@@ -352,9 +337,9 @@ def test_what_the_optimizer_has_as_a_whole_can_be_given_anew(path: Path, tmp_pat
     opt.save(path)
     own = {"clip_norm": schedule, "skip_nonfinite": True, "flush_denormals": True, "seed": 3}
     again = pyadam.load(path, state_dir=tmp_path, **own)
-    assert again._own_options() == own
-    assert again._core.state_dir == str(tmp_path)
-    np.testing.assert_array_equal(again._core.state(0)["exp_avg"], opt._core.state(0)["exp_avg"])
+    assert own_options_of(again) == own
+    assert state_dir_of(again) == str(tmp_path)
+    np.testing.assert_array_equal(state_of(again)["exp_avg"], state_of(opt)["exp_avg"])
     assert again.param_groups[0].options == opt.param_groups[0].options
     with pytest.raises(ValueError, match="state_dir must be the path of a directory"):
         pyadam.load(path, state_dir=path)
@@ -518,8 +503,7 @@ KEPT = [
 def test_all_that_is_kept_beside_parameters_is_saved(path: Path, options: dict[str, Any]) -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
     dtype = ml_dtypes.bfloat16 if "master" in options else np.float32
-    rng = np.random.default_rng(8)
-    grads = [rng.standard_normal((2, 50)).astype(dtype) for _ in range(6)]
+    grads = Maker(8).arrays([(2, 50)] * 6, dtype)
     opt = pyadam.AdamW([np.ones(50, dtype), np.ones(50, dtype)], **options)
     for g in grads[:3]:
         opt.step([g[0], None])

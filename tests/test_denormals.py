@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import TILE, state_of
+from makers import Maker
 
 import pyadam
 from pyadam import _core
-
-TILE = _core.TILE
 
 
 def decayed(dtype: Any, **options: Any) -> pyadam.Adam:
@@ -52,9 +52,9 @@ def test_the_mode_is_that_of_the_step_alone(threads: int, use_threads: Callable[
 def test_moments_become_zero_and_not_subnormal(dtype: Any) -> None:
     kept, flushed = decayed(dtype), decayed(dtype, flush_denormals=True)
     tiny = np.finfo(dtype).tiny
-    for name, moment in flushed._core.state(0).items():
+    for name, moment in state_of(flushed).items():
         assert not np.any((np.abs(moment) < tiny) & (moment != 0)), name
-    np.testing.assert_array_equal(flushed._core.state(0)["exp_avg"], 0)
+    np.testing.assert_array_equal(state_of(flushed)["exp_avg"], 0)
     np.testing.assert_allclose(kept.params, flushed.params, rtol=1e-6)
 
 
@@ -62,15 +62,15 @@ def test_moments_become_zero_and_not_subnormal(dtype: Any) -> None:
 def test_the_same_bits_on_all_x86(use_threads: Callable[[int], None]) -> None:
     use_threads(2)
     before, results = _core.isa(), []
-    rng = np.random.default_rng(0)
-    start = (rng.standard_normal(3 * TILE + 5) * 1e-38).astype(np.float32)
-    grads = [(rng.standard_normal(start.size) * 10.0 ** rng.integers(-45, -15, start.size)) for _ in range(5)]
+    make = Maker(0)
+    start = make.array(3 * TILE + 5, np.float32, scale=1e-38)
+    grads = [make.like(start, powers=(-45, -15)) for _ in range(5)]
     for isa in _core.available_isas():
         _core.select_isa(isa)
         p = start.copy()
         opt = pyadam.Adam(p, lr=1e-38, flush_denormals=True)
         for g in grads:
-            opt.step(g.astype(np.float32))
-        results.append((p.tobytes(), *(kept.tobytes() for kept in opt._core.state(0).values())))
+            opt.step(g)
+        results.append((p.tobytes(), *(kept.tobytes() for kept in state_of(opt).values())))
     _core.select_isa(before)
     assert all(result == results[0] for result in results)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refusals import raises, refused, snapshot
-from rules import KERNEL_CASES, Case, assert_same_bits, reference_runs
+from inside import TILE
+from makers import Maker
+from oracle import assert_same_runs, reference_runs, step_together
+from refusals import raises, refused, unchanged
+from rule_rows import KERNEL_CASES, Case
 
 import pyadam
-from pyadam import _core
 
-TILE = _core.TILE
 LENGTHS = [5, 20 * TILE + 3, 0, TILE]
 
 
@@ -26,27 +27,22 @@ def test_the_average_is_the_references(
     case: Case, dtype: Any, threads: int, warmup: bool, use_threads: Callable[[int], None]
 ) -> None:
     use_threads(threads)
-    rng = np.random.default_rng(0)
-    params = [rng.standard_normal(n).astype(dtype) for n in LENGTHS]
+    make = Maker(0)
+    params = make.arrays(LENGTHS, dtype)
     opt = case.cls(params, **case.options, ema_decay=0.99, ema_warmup=warmup)
     expected = reference_runs(opt)
     for _ in range(4):
-        grads = [rng.standard_normal(n).astype(dtype) for n in LENGTHS]
-        opt.step(grads)
-        for run, g in zip(expected, grads, strict=True):
-            run.step(g)
+        step_together(opt, expected, make.like(params))
+    assert_same_runs(opt, expected)
     for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
         np.testing.assert_array_equal(opt.ema[i], run.kept["ema"])
 
 
 def test_the_average_does_not_change_the_parameters() -> None:
-    rng = np.random.default_rng(1)
-    p = rng.standard_normal(3 * TILE + 7).astype(np.float32)
+    p, *grads = Maker(1).arrays([3 * TILE + 7] * 6, np.float32)
     q = p.copy()
     with_average, without = pyadam.Adam(p, ema_decay=0.9), pyadam.Adam(q)
-    for _ in range(5):
-        g = rng.standard_normal(p.size).astype(np.float32)
+    for g in grads:
         with_average.step(g)
         without.step(g)
     np.testing.assert_array_equal(p, q)
@@ -55,12 +51,12 @@ def test_the_average_does_not_change_the_parameters() -> None:
 @pytest.mark.parametrize(("warmup", "decay"), [(False, 0.9), (True, 0.9), (False, 0.0)])
 def test_the_average_agrees_with_torch(warmup: bool, decay: float) -> None:
     torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(2)
-    p = rng.standard_normal(50)
+    make = Maker(2)
+    p = make.array(50)
     theirs = torch.tensor(p)
     opt = pyadam.SGD(p, lr=0.1, ema_decay=decay, ema_warmup=warmup)
     for t in range(1, 101):
-        opt.step(rng.standard_normal(50))
+        opt.step(make.like(p))
         rate = 1 - (min(decay, (1 + t) / (10 + t)) if warmup else decay)
         torch._foreach_lerp_([theirs], [torch.tensor(p)], rate)
     np.testing.assert_allclose(opt.ema, theirs.numpy(), rtol=1e-12, atol=1e-12)
@@ -112,11 +108,9 @@ class Interrupted(BaseException):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 def test_a_swap_is_undone_to_the_last_bit(dtype: str) -> None:
-    rng = np.random.default_rng(3)
-    params = {"w": rng.standard_normal((3, 4)).astype(dtype), "nan": np.array([np.nan, -0.0]).astype(dtype)}
+    params = {"w": Maker(3).array((3, 4), dtype), "nan": np.array([np.nan, -0.0]).astype(dtype)}
     opt = pyadam.Adam(params, lr=0.1, ema_decay=0.9, master="float32")
     opt.step({"w": np.ones((3, 4)), "nan": np.ones(2)})
-    before = snapshot(opt)
     averages = copy.deepcopy(opt.ema)
 
     def evaluate() -> None:
@@ -124,9 +118,8 @@ def test_a_swap_is_undone_to_the_last_bit(dtype: str) -> None:
             np.testing.assert_array_equal(params["w"], averages["w"].astype(dtype))
             raise Interrupted
 
-    with pytest.raises(Interrupted):
+    with unchanged(opt), pytest.raises(Interrupted):
         evaluate()
-    assert snapshot(opt) == before
     opt.step({"w": np.ones((3, 4)), "nan": np.ones(2)})
 
 

@@ -9,14 +9,16 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from inside import TILE, steps_of
+from makers import Maker
+from oracle import assert_same_runs, check_steps, reference_runs, step_together
 from refusals import raises, refused, stepped
-from rules import KERNEL_CASES, Case, assert_same_bits, reference_run
+from rule_rows import KERNEL_CASES, Case
 
 import pyadam
-from pyadam import _core
 
 Array = np.ndarray
-SHAPE = (2, 3, _core.TILE // 2 + 7)  # some tiles and a rest
+SHAPE = (2, 3, TILE // 2 + 7)  # some tiles and a rest
 PARAM_DTYPES = [np.float32, np.float64]
 GRAD_DTYPES = [np.float16, np.float32, np.float64, np.longdouble, ml_dtypes.bfloat16]
 
@@ -147,13 +149,7 @@ DISJOINT = {
 @pytest.mark.parametrize("view", DISJOINT.values(), ids=DISJOINT)
 def test_a_gradient_in_the_same_buffer_that_shares_no_element_is_accepted(view: Callable[[Array], Array]) -> None:
     buffer = np.linspace(1, 2, 101)
-    p, g = buffer[40:48], view(buffer)
-    opt = pyadam.Adam(p)
-    expected = reference_run(opt, p)
-    for _ in range(3):
-        expected.step(g)
-        opt.step(g)
-    assert_same_bits(opt, 0, expected)
+    check_steps(pyadam.Adam(buffer[40:48]), [view(buffer)] * 3)
 
 
 @pytest.mark.parametrize("shape", [(3,), (5,), (4, 1), (1, 4), (2, 2), (), (0,)])
@@ -206,19 +202,11 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def gradient(rng: np.random.Generator, dtype: Any, shape: tuple[int, ...] = SHAPE) -> Array:
-    return (rng.standard_normal(shape) * 10.0 ** rng.integers(-3, 3, shape)).astype(dtype)
+SPREAD = (-3, 3)  # powers of ten by which numbers differ
 
 
 def check_against_reference(p: Array, gradients: list[Any], case: Case = KERNEL_CASES[0]) -> None:
-    opt = case.cls(p, **case.options)
-    expected = reference_run(opt, p)
-    for g in gradients:
-        before = g.tobytes()
-        expected.step(g)
-        opt.step(g)
-        assert g.tobytes() == before
-    assert_same_bits(opt, 0, expected)
+    check_steps(case.cls(p, **case.options), gradients)
 
 
 @dtypes
@@ -228,27 +216,28 @@ def check_against_reference(p: Array, gradients: list[Any], case: Case = KERNEL_
 def test_a_gradient_of_any_floating_dtype_and_layout_gives_the_right_bits(
     dtype: Any, grad_dtype: Any, order: Any, layout: Callable[[Array], Array]
 ) -> None:
-    rng = np.random.default_rng(0)
-    p = gradient(rng, dtype).copy(order=order)
-    check_against_reference(p, [layout(gradient(rng, grad_dtype)) for _ in range(2)])
+    make = Maker(0)
+    p = make.array(SHAPE, dtype, order, powers=SPREAD)
+    check_against_reference(p, [layout(make.array(SHAPE, grad_dtype, powers=SPREAD)) for _ in range(2)])
 
 
 @dtypes
 @orders
 @pytest.mark.parametrize("grad_dtype", [np.float16, np.float32, np.float64])
 def test_a_gradient_in_the_other_byte_order_gives_the_right_bits(dtype: Any, grad_dtype: Any, order: Any) -> None:
-    rng = np.random.default_rng(1)
-    p = gradient(rng, dtype).copy(order=order)
-    check_against_reference(p, [byte_swapped(gradient(rng, grad_dtype)) for _ in range(2)])
+    make = Maker(1)
+    p = make.array(SHAPE, dtype, order, powers=SPREAD)
+    check_against_reference(p, [byte_swapped(make.array(SHAPE, grad_dtype, powers=SPREAD)) for _ in range(2)])
 
 
 @dtypes
 @orders
 @pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
 def test_every_rule_takes_a_converted_gradient(case: Case, dtype: Any, order: Any) -> None:
-    rng = np.random.default_rng(2)
-    p = gradient(rng, dtype).copy(order=order)
-    check_against_reference(p, [LAYOUTS["reversed"](gradient(rng, np.float16)) for _ in range(3)], case)
+    make = Maker(2)
+    p = make.array(SHAPE, dtype, order, powers=SPREAD)
+    gradients = [LAYOUTS["reversed"](make.array(SHAPE, np.float16, powers=SPREAD)) for _ in range(3)]
+    check_against_reference(p, gradients, case)
 
 
 @dtypes
@@ -283,7 +272,7 @@ def test_a_parameter_made_read_only_is_refused_until_it_is_writeable_again() -> 
     opt.step({"w": np.ones(4), "b": None})
     params["b"].setflags(write=True)
     opt.step({"w": np.ones(4), "b": np.ones(4)})
-    assert opt._core.steps == [4, 3]
+    assert steps_of(opt) == [4, 3]
 
 
 def test_a_parameter_resized_in_place_is_refused() -> None:
@@ -474,18 +463,15 @@ def test_an_option_that_decides_the_state_cannot_change(
 
 @pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
 def test_refused_steps_between_others_leave_no_trace(case: Case) -> None:
-    rng = np.random.default_rng(3)
-    params = [rng.standard_normal(50), rng.standard_normal(50)]
+    make = Maker(3)
+    params = make.arrays([50, 50])
     opt = case.cls(params, **case.options)
-    expected = [reference_run(opt, p) for p in params]
+    expected = reference_runs(opt)
     bad = [np.ones(49), np.ones(50, int), [1.0] * 50, params[0], params[1][::-1], np.ma.masked_array(np.ones(50))]
     for _ in range(4):
-        grads = [rng.standard_normal(50), rng.standard_normal(50)]
+        grads = make.like(params)
         for g in bad:
             with pytest.raises((TypeError, ValueError)):
                 opt.step([grads[0], g])
-        opt.step(grads)
-        for run, g in zip(expected, grads, strict=True):
-            run.step(g)
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
+        step_together(opt, expected, grads)
+    assert_same_runs(opt, expected)

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import TILE, steps_of
+from makers import Maker
+from oracle import assert_same_runs, reference_runs
 from refusals import raises, refused, snapshot, stepped
-from rules import KERNEL_CASES, Case, assert_same_bits, reference_runs
+from rule_rows import KERNEL_CASES, Case
 
 import pyadam
-from pyadam import _core, reference
+from pyadam import reference
 
-TILE = _core.TILE
 LENGTHS = [5, 20 * TILE + 3, 0, 1, TILE, 3 * TILE - 1]
 INF, NAN = float("inf"), float("nan")
 
@@ -28,9 +30,9 @@ def as_dtype(name: str) -> Any:
     return pytest.importorskip("ml_dtypes").bfloat16 if name == "bfloat16" else np.dtype(name)
 
 
-def arrays(rng: np.random.Generator, dtype: Any, lengths: list[int] = LENGTHS, size: float = 1.0) -> list[np.ndarray]:
-    """Return normal numbers of different sizes."""
-    return [(rng.standard_normal(n) * 10.0 ** rng.integers(-3, 2, n) * size).astype(dtype) for n in lengths]
+def scattered(make: Maker, dtype: Any, scale: float = 1.0) -> list[np.ndarray]:
+    """Return numbers of different sizes in arrays of each length."""
+    return make.arrays(LENGTHS, dtype, powers=(-3, 2), scale=scale)
 
 
 # Clipping and scaling.
@@ -44,17 +46,16 @@ def test_clipping_and_scaling_are_the_references(
     case: Case, dtype: Any, threads: int, use_threads: Callable[[int], None]
 ) -> None:
     use_threads(threads)
-    rng = np.random.default_rng(0)
+    make = Maker(0)
     options: dict[str, Any] = {**case.options, "clip_norm": 2.0, "clip_value": 0.03}
-    opt = case.cls(arrays(rng, dtype), **options)
+    opt = case.cls(scattered(make, dtype), **options)
     expected = reference_runs(opt)
     for grad_scale in (1.0, 1000.0, 3.0):
-        grads = arrays(rng, dtype, size=grad_scale)
+        grads = scattered(make, dtype, grad_scale)
         assert opt.step(grads, grad_scale=grad_scale)
         _, norm = reference.step(expected, grads, grad_scale=grad_scale, clip_norm=2.0)
         assert opt.grad_norm == norm
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
+    assert_same_runs(opt, expected)
 
 
 @every_isa
@@ -64,16 +65,15 @@ def test_the_norm_has_the_same_bits_everywhere(
     grad_dtype: str, threads: int, use_threads: Callable[[int], None]
 ) -> None:
     use_threads(threads)
-    rng = np.random.default_rng(1)
-    grads = arrays(rng, as_dtype(grad_dtype))
+    make = Maker(1)
+    grads = scattered(make, as_dtype(grad_dtype))
     opt = pyadam.SGD([np.zeros(n) for n in LENGTHS], clip_norm=1.0)
     opt.step(grads)
     assert opt.grad_norm == reference.norm(*grads)
 
 
 def test_gradients_of_any_layout_have_the_same_norm() -> None:
-    rng = np.random.default_rng(2)
-    g = rng.standard_normal((60, 70)).astype(np.float32)
+    g = Maker(2).array((60, 70), np.float32)
     norms = set()
     for given in (g, np.asfortranarray(g), g.repeat(2, axis=1)[:, ::2], g.astype(">f4")):
         opt = pyadam.SGD(np.zeros((60, 70)), clip_norm=1.0)
@@ -115,12 +115,12 @@ def test_the_norm_is_over_all_groups() -> None:
 
 
 def test_gradients_are_not_written_to() -> None:
-    rng = np.random.default_rng(3)
-    grads = arrays(rng, np.float32)
+    make = Maker(3)
+    grads = scattered(make, np.float32)
     before = [g.copy() for g in grads]
     for g in grads:
         g.setflags(write=False)
-    opt = pyadam.Adam(arrays(rng, np.float32), clip_norm=0.1, clip_value=0.1, skip_nonfinite=True)
+    opt = pyadam.Adam(scattered(make, np.float32), clip_norm=0.1, clip_value=0.1, skip_nonfinite=True)
     opt.step(grads, grad_scale=8.0)
     for g, kept in zip(grads, before, strict=True):
         np.testing.assert_array_equal(g, kept)
@@ -130,13 +130,13 @@ def test_gradients_are_not_written_to() -> None:
 @pytest.mark.parametrize("size", [0.01, 100.0])
 def test_clipping_agrees_with_torch(clip_value: float | None, size: float) -> None:
     torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(4)
-    params = arrays(rng, np.float64, [100, 37])
+    make = Maker(4)
+    params = make.arrays([100, 37])
     theirs = [torch.tensor(p, requires_grad=True) for p in params]
     ours = pyadam.AdamW(params, lr=0.01, clip_norm=1.0, clip_value=clip_value)
     optimizer = torch.optim.AdamW(theirs, lr=0.01)
     for _ in range(20):
-        grads = arrays(rng, np.float64, [100, 37], size)
+        grads = make.like(params, powers=(-3, 2), scale=size)
         ours.step(grads, grad_scale=2.0)
         for p, g in zip(theirs, grads, strict=True):
             p.grad = torch.tensor(g / 2.0)
@@ -190,9 +190,9 @@ def test_what_is_of_the_whole_optimizer_is_refused_in_a_group(key: str) -> None:
 @pytest.mark.parametrize("bad", [INF, -INF, NAN])
 @pytest.mark.parametrize("place", [(0, 0), (1, 20 * TILE + 2), (5, TILE)])
 def test_a_step_that_is_not_finite_changes_nothing(grad_dtype: str, bad: float, place: tuple[int, int]) -> None:
-    rng = np.random.default_rng(5)
-    opt = pyadam.Adam(arrays(rng, np.float32), skip_nonfinite=True, ema_decay=0.9, lr=lambda step: 0.1 / (step + 1))
-    grads = arrays(rng, as_dtype(grad_dtype))
+    make = Maker(5)
+    opt = pyadam.Adam(scattered(make, np.float32), skip_nonfinite=True, ema_decay=0.9, lr=lambda step: 0.1 / (step + 1))
+    grads = scattered(make, as_dtype(grad_dtype))
     assert opt.step(grads)
     before = snapshot(opt)
     grads[place[0]][place[1]] = bad
@@ -200,7 +200,7 @@ def test_a_step_that_is_not_finite_changes_nothing(grad_dtype: str, bad: float, 
     assert opt.skipped == 1
     assert not np.isfinite(opt.grad_norm)
     assert snapshot(opt) == {**before, "skipped": 1}
-    assert opt.step(arrays(rng, np.float32))
+    assert opt.step(scattered(make, np.float32))
     assert (opt.skipped, opt.step_count) == (1, 2)
 
 
@@ -235,16 +235,15 @@ def test_gradients_are_zeroed_once_they_are_used(
     grad_dtype: str, threads: int, cls: type[pyadam.Optimizer], use_threads: Callable[[int], None]
 ) -> None:
     use_threads(threads)
-    rng = np.random.default_rng(6)
-    params = arrays(rng, np.float32)
+    make = Maker(6)
+    params = scattered(make, np.float32)
     opt = cls(params, clip_norm=1.0)
     expected = reference_runs(opt)
-    grads = arrays(rng, as_dtype(grad_dtype))
+    grads = scattered(make, as_dtype(grad_dtype))
     kept = [g.copy() for g in grads]
     assert opt.step(grads, zero_grad=True)
     reference.step(expected, kept, clip_norm=1.0)
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
+    assert_same_runs(opt, expected)
     assert all(g.tobytes() == bytes(g.nbytes) for g in grads)
 
 
@@ -308,7 +307,7 @@ def test_gradients_that_cannot_be_zeroed() -> None:
 
 
 def test_the_norm_does_not_depend_on_the_byte_order() -> None:
-    g = np.random.default_rng(0).standard_normal(1000) * 1.1
+    g = Maker(0).array(1000)
     norms, params = [], []
     for given in (g, g.astype(">f8"), g.astype(np.longdouble)):
         opt = pyadam.SGD(np.zeros(1000, np.float32), lr=1.0, clip_norm=1.0)
@@ -331,23 +330,22 @@ def test_a_step_takes_the_mean_of_what_was_accumulated(
     dtype: Any, grad_dtype: str, threads: int, use_threads: Callable[[int], None]
 ) -> None:
     use_threads(threads)
-    rng = np.random.default_rng(7)
-    opt = pyadam.Adam(arrays(rng, dtype), clip_norm=1.0)
+    make = Maker(7)
+    opt = pyadam.Adam(scattered(make, dtype), clip_norm=1.0)
     expected = reference_runs(opt)
     kind = as_dtype(grad_dtype)
     sum_dtype = np.float64 if grad_dtype == "float64" else np.float32
     for count in (1, 3):
         sums = [np.zeros(n, sum_dtype) for n in LENGTHS]
         for _ in range(count):
-            grads = arrays(rng, kind)
+            grads = scattered(make, kind)
             opt.accumulate(grads)
             sums = [total + g.astype(sum_dtype) for total, g in zip(sums, grads, strict=True)]
         assert opt.accumulated == count
         assert opt.step(grad_scale=2.0)
         assert opt.accumulated == 0
         reference.step(expected, sums, grad_scale=2.0 * count, clip_norm=1.0)
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
+    assert_same_runs(opt, expected)
 
 
 def test_a_parameter_without_gradients_in_some_or_all_calls() -> None:
@@ -357,7 +355,7 @@ def test_a_parameter_without_gradients_in_some_or_all_calls() -> None:
     opt.accumulate([np.array([4.0]), np.array([4.0]), None])
     opt.step()
     np.testing.assert_array_equal(p, [[-3.0], [-2.0], [0.0]])
-    assert opt._core.steps == [1, 1, 0]
+    assert steps_of(opt) == [1, 1, 0]
 
 
 def test_a_skipped_step_forgets_what_was_accumulated() -> None:

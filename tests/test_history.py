@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import Maker
 from refusals import raises
 
 import pyadam
@@ -86,14 +87,14 @@ def test_the_norm_of_the_gradients_is_kept_where_the_optimizer_knows_it() -> Non
 @pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_the_ratio_of_update_to_weights(every: int, dtype: str) -> None:
-    rng = np.random.default_rng(0)
-    params = [rng.standard_normal((3, 4)).astype(dtype), np.array(0.5, dtype)]
+    make = Maker(0)
+    params = make.arrays([(3, 4), ()], dtype)
     opt = pyadam.Adam(params, lr=0.01)
     kept = History(opt, every=every, update_ratio=True)
     expected = []
     for _ in range(9):
         old = np.concatenate([p.ravel() for p in params]).astype(float)
-        opt.step([rng.standard_normal(p.shape) for p in params])
+        opt.step(make.like(params, float))
         new = np.concatenate([p.ravel() for p in params]).astype(float)
         expected.append(np.linalg.norm(new - old) / np.linalg.norm(old))
         kept.record()
@@ -159,9 +160,8 @@ def test_wrong_arguments_are_refused(make: Any, error: type[Exception], word: st
 
 
 def test_csv_and_back_has_the_same_bits(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
     kept = History()
-    for i, loss in enumerate([*rng.standard_normal(50), math.inf, -math.inf, 5e-324, 1e300, -0.0]):
+    for i, loss in enumerate([*Maker(0).array(50), math.inf, -math.inf, 5e-324, 1e300, -0.0]):
         kept.record(loss=loss, count=-i, **({'odd, or "quoted"': 1.5} if i % 2 else {}))
     path = tmp_path / "history.csv"
     kept.to_csv(path)

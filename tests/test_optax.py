@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import Maker
 
 import pyadam
 
@@ -75,9 +76,9 @@ ROWS: dict[str, tuple[Callable[[Any], Any], type[pyadam.Optimizer], dict[str, An
 
 
 def params_and_gradients() -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
-    rng = np.random.default_rng(0)
-    params = {"w": rng.standard_normal((5, 3)), "b": rng.standard_normal(4)}
-    return params, [{name: rng.standard_normal(p.shape) for name, p in params.items()} for _ in range(STEPS)]
+    make = Maker(0)
+    params = {"w": make.array((5, 3)), "b": make.array(4)}
+    return params, [make.like(params) for _ in range(STEPS)]
 
 
 def run_optax(row: str) -> dict[str, np.ndarray]:

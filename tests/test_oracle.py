@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import pytest
-from rules import CASES, KERNEL_CASES, Case, assert_same_bits, reference_runs
+from inside import KERNEL_RULES, TILE
+from makers import Maker
+from oracle import check_steps
+from rule_rows import CASES, KERNEL_CASES, Case
 
 import pyadam
-from pyadam import _core
 
-TILE = _core.TILE
 LENGTHS = [*range(301), *(k * TILE + d for k in (1, 2, 3, 7) for d in (-17, -1, 0, 1, 15, 16)), 16 * TILE + 5]
 
 every_isa = pytest.mark.usefixtures("isa")
@@ -20,47 +22,36 @@ every_isa = pytest.mark.usefixtures("isa")
 
 def test_the_cases_cover_every_rule_of_the_kernel() -> None:
     covered = {case.cls(np.zeros(1), **case.options).param_groups[0].kernel for case in KERNEL_CASES}
-    assert covered == set(_core.RULES)
+    assert covered == set(KERNEL_RULES)
 
 
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 kernel_cases = pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
 
 
-def array(rng: np.random.Generator, n: int, dtype: Any, offset: int = 0) -> np.ndarray:
-    """Return normal numbers of very different sizes, starting `offset` elements past an aligned address."""
-    buffer = np.empty(n + offset, dtype)[offset:]
-    buffer[:] = rng.standard_normal(n) * 10.0 ** rng.integers(-6, 3, n)
-    return buffer
+SPREAD = (-6, 3)  # powers of ten by which numbers differ
 
 
-def check(case: Case, arrays: list[np.ndarray], gradients: list[list[np.ndarray]]) -> None:
-    opt = case.cls(arrays, **case.options)
-    expected = reference_runs(opt)
-    for grads in gradients:
-        opt.step(grads)
-        for run, g in zip(expected, grads, strict=True):
-            run.step(g)
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
+def check(case: Case, arrays: list[np.ndarray], gradients: Iterable[list[np.ndarray]]) -> None:
+    check_steps(case.cls(arrays, **case.options), gradients)
 
 
 @every_isa
 @dtypes
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_option(case: Case, dtype: Any) -> None:
-    rng = np.random.default_rng(0)
-    arrays = [array(rng, n, dtype) for n in (1, 33, 300)]
-    check(case, arrays, [[array(rng, p.size, dtype) for p in arrays] for _ in range(20)])
+    make = Maker(0)
+    arrays = make.arrays([1, 33, 300], dtype, powers=SPREAD)
+    check(case, arrays, [make.like(arrays, powers=SPREAD) for _ in range(20)])
 
 
 @every_isa
 @dtypes
 @kernel_cases
 def test_every_length(case: Case, dtype: Any) -> None:
-    rng = np.random.default_rng(1)
-    arrays = [array(rng, n, dtype) for n in LENGTHS]
-    check(case, arrays, [[array(rng, n, dtype) for n in LENGTHS] for _ in range(2)])
+    make = Maker(1)
+    arrays = make.arrays(LENGTHS, dtype, powers=SPREAD)
+    check(case, arrays, [make.like(arrays, powers=SPREAD) for _ in range(2)])
 
 
 @every_isa
@@ -69,20 +60,22 @@ def test_every_length(case: Case, dtype: Any) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 4, 7])
 def test_every_number_of_threads(case: Case, dtype: Any, threads: int, use_threads: Callable[[int], None]) -> None:
     use_threads(threads)
-    rng = np.random.default_rng(2)
-    lengths = [0, 5, 20 * TILE + 3, 1, TILE, 0, 3 * TILE - 1, 2]
-    arrays = [array(rng, n, dtype) for n in lengths]
-    check(case, arrays, [[array(rng, n, dtype) for n in lengths] for _ in range(3)])
+    make = Maker(2)
+    arrays = make.arrays([0, 5, 20 * TILE + 3, 1, TILE, 0, 3 * TILE - 1, 2], dtype, powers=SPREAD)
+    check(case, arrays, [make.like(arrays, powers=SPREAD) for _ in range(3)])
 
 
 @every_isa
 @dtypes
 @kernel_cases
 def test_unaligned_starts(case: Case, dtype: Any) -> None:
-    rng = np.random.default_rng(3)
-    offsets = [(p, g) for p in range(5) for g in (0, 1, 3, 7)]
-    arrays = [array(rng, 2 * TILE + 9, dtype, offset) for offset, _ in offsets]
-    check(case, arrays, [[array(rng, 2 * TILE + 9, dtype, offset) for _, offset in offsets] for _ in range(2)])
+    make = Maker(3)
+
+    def at(offsets: tuple[int, ...]) -> list[np.ndarray]:
+        return [make.array(2 * TILE + 9, dtype, powers=SPREAD, offset=offset) for offset in offsets]
+
+    of_params, of_grads = zip(*itertools.product(range(5), (0, 1, 3, 7)), strict=True)
+    check(case, at(of_params), [at(of_grads) for _ in range(2)])
 
 
 # LAMB's steps depend on the norm of each tensor, so to split one is to ask for another step.
@@ -97,9 +90,8 @@ def test_the_split_over_tensors_does_not_matter(
     case: Case, dtype: Any, threads: int, use_threads: Callable[[int], None]
 ) -> None:
     use_threads(threads)
-    rng = np.random.default_rng(4)
     n = 5 * TILE + 123
-    start, grads = array(rng, n, dtype), [array(rng, n, dtype) for _ in range(4)]
+    start, *grads = Maker(4).arrays([n] * 5, dtype, powers=SPREAD)
     results = []
     for cuts in ([], [1], [7, TILE, TILE + 1], list(range(50, n, 611))):
         p = start.copy()
@@ -116,12 +108,9 @@ def test_the_split_over_tensors_does_not_matter(
 @dtypes
 @kernel_cases
 def test_every_gradient_dtype(case: Case, dtype: Any, grad_dtype: Any) -> None:
-    rng = np.random.default_rng(5)
-    n = 2 * TILE + 77
-    p = array(rng, n, dtype)
-    with np.errstate(over="ignore"):
-        gradients = [[array(rng, n, np.float64).astype(grad_dtype)] for _ in range(3)]
-    check(case, [p], gradients)
+    make = Maker(5)
+    arrays = [make.array(2 * TILE + 77, dtype, powers=SPREAD)]
+    check(case, arrays, [make.like(arrays, grad_dtype, powers=SPREAD) for _ in range(3)])
 
 
 @every_isa
@@ -142,6 +131,6 @@ def test_every_bfloat16_gradient_is_decoded_as_ml_dtypes_does() -> None:
 @dtypes
 @kernel_cases
 def test_a_long_run(case: Case, dtype: Any) -> None:
-    rng = np.random.default_rng(6)
-    p = array(rng, 1003, dtype)
-    check(case, [p], [[array(rng, 1003, dtype)] for _ in range(1000)])
+    make = Maker(6)
+    arrays = [make.array(1003, dtype, powers=SPREAD)]
+    check(case, arrays, (make.like(arrays, powers=SPREAD) for _ in range(1000)))

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rules import KERNEL_CASES, Case, assert_same_bits, reference_run
+from makers import Maker
+from oracle import assert_same_runs, check_steps, reference_runs, step_together
+from rule_rows import KERNEL_CASES, Case
 
 import pyadam
 
@@ -95,7 +97,7 @@ def test_adamax_without_gradient_and_eps_is_nan_as_in_pytorch() -> None:
 def test_centered_rmsprop_is_nan_where_rounding_makes_the_variance_negative_as_in_pytorch() -> None:
     """The variance of a constant gradient is 0 in the end, and rounding may bring it below."""
     p = np.zeros(1000, np.float32)
-    g = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    g = Maker(0).array(1000, np.float32)
     opt = pyadam.RMSprop(p, centered=True, alpha=0.5)
     was_negative = np.zeros(1000, bool)
     for _ in range(100):
@@ -160,12 +162,10 @@ def test_special_numbers(case: Case, dtype: Any) -> None:
     else:
         arrays, grads = [p], [g]
     opt = case.cls(arrays, **case.options)
-    expected = [reference_run(opt, array) for array in arrays]
+    expected = reference_runs(opt)
     for _ in range(3):
-        opt.step(grads)
-        for i, run in enumerate(expected):
-            run.step(grads[i])
-            assert_same_bits(opt, i, run)
+        step_together(opt, expected, grads)
+        assert_same_runs(opt, expected)
 
 
 @every_class
@@ -183,23 +183,18 @@ def test_bounds_keep_every_rule_in_the_box(cls: type[pyadam.Optimizer]) -> None:
 def test_l1_takes_the_sign_from_before_the_decay(lr: float, dtype: Any) -> None:
     p = np.array([1.0, -2.0, 0.0], dtype)
     opt = pyadam.SGD(p, lr=lr, weight_decay=1.0, decoupled_weight_decay=True, l1=0.25)
-    expected = reference_run(opt, p)
-    g = np.array([0.5, 0.5, 0.5], dtype)
-    opt.step(g)
-    expected.step(g)
-    assert_same_bits(opt, 0, expected)
+    check_steps(opt, [np.array([0.5, 0.5, 0.5], dtype)])
 
 
 @dtypes
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_bounds_may_be_arrays_of_the_parameters_shape(dtype: Any, order: str) -> None:
-    rng = np.random.default_rng(0)
-    start = np.array(rng.standard_normal((40, 60)), dtype, order=order)
-    low = rng.uniform(-1, 0, start.shape)
-    high = rng.uniform(0, 1, start.shape)
+    make = Maker(0)
+    start = make.array((40, 60), dtype, order)
+    low, high = -abs(make.array(start.shape)), abs(make.array(start.shape))
     p = start.copy(order="K")
     opt = pyadam.Adam(p, lr=0.5, bounds=(low, high))
-    g = rng.standard_normal(start.shape).astype(dtype)
+    g = make.like(start)
     opt.step(g)
     unbounded = start.copy(order="K")
     pyadam.Adam(unbounded, lr=0.5).step(g)

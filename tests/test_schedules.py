@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import Maker
 from refusals import raises, refused
 
 import pyadam
@@ -210,12 +211,10 @@ def test_one_cycle_of_betas_is_the_momentum_cycle_of_torch() -> None:
 
 
 def test_the_inverse_time_is_the_lr_decay_of_adagrad() -> None:
-    rng = np.random.default_rng(0)
     decayed, scheduled = np.ones(5), np.ones(5)
     one = pyadam.Adagrad(decayed, 0.1, lr_decay=0.03)
     other = pyadam.Adagrad(scheduled, InverseTime(0.1, 0.03))
-    for _ in range(50):
-        g = rng.standard_normal(5)
+    for g in Maker(0).arrays([5] * 50):
         one.step(g)
         other.step(g)
     np.testing.assert_array_equal(decayed, scheduled)
@@ -359,9 +358,8 @@ def test_reduce_on_plateau_is_that_of_torch(options: dict[str, Any]) -> None:
     opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(opt, **options)
     ours = ReduceOnPlateau(0.3, **options)
-    rng = np.random.default_rng(0)
     sign = -1.0 if options.get("mode") == "max" else 1.0
-    metrics = sign * (np.exp(-np.arange(STEPS) / 100) + 0.3 * rng.standard_normal(STEPS))
+    metrics = sign * (np.exp(-np.arange(STEPS) / 100) + 0.3 * Maker(0).array(STEPS))
     metrics[::97] = math.nan
     for metric in metrics:
         before = ours.value
@@ -406,8 +404,7 @@ def test_no_schedule_without_state_adds_a_key() -> None:
 
 
 def test_a_run_with_a_plateau_resumes_with_the_same_bits() -> None:
-    rng = np.random.default_rng(0)
-    gradients, losses = rng.standard_normal((40, 5)), rng.standard_normal(40)
+    gradients, losses = Maker(0).arrays([(40, 5), 40])
 
     def go_on(opt: pyadam.Optimizer, first: int, last: int) -> None:
         for step in range(first, last):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pyadam import _core
+from inside import TILE
 
 pytest.importorskip("mpi4py", reason="pyadam.distributed needs mpi4py and an MPI library: pip install 'pyadam[mpi]'")
 _shards = pytest.importorskip("pyadam.distributed._shards")
@@ -33,8 +32,8 @@ def test_every_element_is_in_one_shard_and_one_bucket(sizes: list[int], data: An
     assert len(shards) == ranks
     at = (0, 0)
     for piece in (piece for shard in shards for piece in shard):
-        assert piece.begin % _core.TILE == 0
-        assert piece.end % _core.TILE == 0 or piece.end == sizes[piece.parameter]
+        assert piece.begin % TILE == 0
+        assert piece.end % TILE == 0 or piece.end == sizes[piece.parameter]
         assert (piece.parameter, piece.begin) >= at
         at = (piece.parameter, piece.end)
     assert [sum(p.size for shard in shards for p in shard if p.parameter == i) for i in range(len(sizes))] == sizes
@@ -42,18 +41,18 @@ def test_every_element_is_in_one_shard_and_one_bucket(sizes: list[int], data: An
     total = sum(whole.size * whole.weight for whole in wholes)
     for shard in shards:
         kept = sum(piece.size * wholes[piece.parameter].weight for piece in shard)
-        assert abs(kept - total / ranks) <= _core.TILE * 16 + 1
+        assert abs(kept - total / ranks) <= TILE * 16 + 1
 
     found = []
     for bucket in _shards.buckets(wholes, shards, cap):
         assert bucket.counts == tuple(sum(piece.size for piece in chunk.pieces) for chunk in bucket.chunks)
         assert bucket.size == sum(bucket.counts) > 0
-        assert max(bucket.counts) <= max(cap // (ranks * bucket.dtype.itemsize), _core.TILE)
+        assert max(bucket.counts) <= max(cap // (ranks * bucket.dtype.itemsize), TILE)
         for rank, chunk in enumerate(bucket.chunks):
             for piece, place in chunk.placed():
                 assert wholes[piece.parameter].dtype == bucket.dtype
                 assert place.stop - place.start == piece.size
-                assert piece.begin % _core.TILE == 0
+                assert piece.begin % TILE == 0
                 found.append((rank, piece))
     for rank, shard in enumerate(shards):
         mine = sorted(piece for owner, piece in found if owner == rank)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from refusals import raises, refused, snapshot, stepped
-from rules import CASES, KERNEL_CASES, Case, assert_same_bits, reference_run
+from inside import KERNEL_RULES, TILE, arrays_of, steps_of
+from makers import NESTINGS, Maker, Nesting, without_options
+from oracle import assert_same_bits, change_options, reference_run
+from refusals import raises, refused, snapshot, stepped, unchanged
+from rule_rows import CASES, KERNEL_CASES, Case
 
 import pyadam
-from pyadam import _core, reference
+from pyadam import reference
 
 Array = np.ndarray
 STEPS = 12
@@ -22,25 +25,23 @@ cases = pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def random_params(rng: np.random.Generator, dtype: Any = np.float64) -> dict[str, Array]:
+def new_params(make: Maker, dtype: Any = np.float64) -> dict[str, Array]:
     """Return parameters in C and Fortran order, of no dimensions, empty, and longer than a tile."""
-    shapes = {"c": (3, 4), "fortran": (4, 3), "scalar": (), "empty": (0, 2), "long": (_core.TILE + 5,)}
-    params = {key: rng.standard_normal(shape).astype(dtype) for key, shape in shapes.items()}
-    params["fortran"] = np.asfortranarray(params["fortran"])
-    return params
+    shapes = {"c": (3, 4), "scalar": (), "empty": (0, 2), "long": (TILE + 5,)}
+    return {
+        "fortran": make.array((4, 3), dtype, "F"),
+        **{key: make.array(shape, dtype) for key, shape in shapes.items()},
+    }
 
 
-def random_grads(rng: np.random.Generator, params: dict[str, Array], step: int = 0) -> dict[str, Array | None]:
+def new_grads(make: Maker, params: dict[str, Array], step: int = 0) -> dict[str, Array | None]:
     """Return gradients, of which every third for the Fortran-ordered parameter is None."""
-    grads: dict[str, Array | None] = {key: rng.standard_normal(p.shape).astype(p.dtype) for key, p in params.items()}
-    if step % 3 == 2:
-        grads["fortran"] = None
-    return grads
+    return {**make.like(params), **({"fortran": None} if step % 3 == 2 else {})}
 
 
 def test_the_rows_cover_every_rule() -> None:
     rules = {case.cls(np.ones(1), **case.options).state_dict()["rules"][0] for case in KERNEL_CASES}
-    assert rules == set(_core.RULES)
+    assert rules == set(KERNEL_RULES)
 
 
 @cases
@@ -48,7 +49,7 @@ def test_the_layout_is_that_of_torch(case: Case) -> None:
     opt = case.cls([np.ones(3), np.ones((2, 2)), np.ones(1)], **case.options)
     opt.step([np.ones(3), np.ones((2, 2)), None])
     saved = opt.state_dict()
-    state_names, _ = _core.RULES[saved["rules"][0]]
+    state_names, _ = KERNEL_RULES[saved["rules"][0]]
     assert list(saved["state"]) == [0, 1]
     for entry, shape in zip(saved["state"].values(), [(3,), (2, 2)], strict=True):
         assert list(entry)[: 1 + len(state_names)] == ["step", *state_names]
@@ -85,10 +86,9 @@ def test_what_is_saved_is_a_copy() -> None:
     opt.param_groups[0]["lr"] = 0.5
     np.testing.assert_equal(saved, kept)
 
-    before = snapshot(opt)
-    saved["state"][0]["exp_avg"][:] = 99
-    saved["param_groups"][0].update(lr=99, params=[])
-    assert snapshot(opt) == before
+    with unchanged(opt):
+        saved["state"][0]["exp_avg"][:] = 99
+        saved["param_groups"][0].update(lr=99, params=[])
 
 
 def test_bounds_are_copied_when_they_are_set_and_when_they_are_saved() -> None:
@@ -106,16 +106,14 @@ def test_what_is_loaded_is_copied() -> None:
     saved = stepped([np.ones(3)]).state_dict()
     opt = pyadam.Adam([np.ones(3)])
     opt.load_state_dict(saved)
-    before = snapshot(opt)
-    saved["state"][0]["exp_avg"][:] = 99
-    assert snapshot(opt) == before
+    with unchanged(opt):
+        saved["state"][0]["exp_avg"][:] = 99
 
 
 def test_saving_and_loading_changes_no_bit() -> None:
-    opt = stepped(random_params(np.random.default_rng(0)), weight_decay=0.1)
-    before = snapshot(opt)
-    opt.load_state_dict(opt.state_dict())
-    assert snapshot(opt) == before
+    opt = stepped(new_params(Maker(0)), weight_decay=0.1)
+    with unchanged(opt):
+        opt.load_state_dict(opt.state_dict())
 
 
 @cases
@@ -126,16 +124,16 @@ def test_loading_a_state_from_before_the_first_step_resets(case: Case) -> None:
         opt.step([np.ones(3)])
         opt.load_state_dict(fresh)
         assert opt.step_count == 0
-        assert opt._core.steps == [0]
+        assert steps_of(opt) == [0]
         assert snapshot(opt)["states"] == states
 
 
 @dtypes
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_run_resumed_at_any_step_gives_the_same_bits(case: Case, dtype: Any) -> None:
-    rng = np.random.default_rng(1)
-    params = random_params(rng, dtype)
-    gradients = [random_grads(rng, params, step) for step in range(STEPS)]
+    make = Maker(1)
+    params = new_params(make, dtype)
+    gradients = [new_grads(make, params, step) for step in range(STEPS)]
     opt = case.cls(params, **case.options)
     checkpoints = []
     for grads in gradients:
@@ -152,17 +150,16 @@ def test_a_run_resumed_at_any_step_gives_the_same_bits(case: Case, dtype: Any) -
 
 
 def test_the_memory_order_of_a_saved_state_does_not_matter() -> None:
-    rng = np.random.default_rng(2)
+    make = Maker(2)
     params = {"c": np.ones((3, 4)), "fortran": np.ones((3, 4), order="F")}
     opt = pyadam.Adam(params)
-    opt.step({key: rng.standard_normal((3, 4)) for key in params})
-    before = snapshot(opt)
+    opt.step(make.like(params))
     saved = opt.state_dict()
     for entry in saved["state"].values():
         for name in ("exp_avg", "exp_avg_sq"):
             entry[name] = np.ascontiguousarray(entry[name].T[::-1])[::-1].T
-    opt.load_state_dict(saved)
-    assert snapshot(opt) == before
+    with unchanged(opt):
+        opt.load_state_dict(saved)
 
 
 def test_hyperparameters_are_loaded() -> None:
@@ -173,22 +170,19 @@ def test_hyperparameters_are_loaded() -> None:
 
 
 @pytest.fixture
-def torch() -> Iterator[Any]:
-    """PyTorch, which keeps numbers of its state in the default dtype, with that in double precision."""
-    module = pytest.importorskip("torch")
-    before = module.get_default_dtype()
-    module.set_default_dtype(module.float64)
-    yield module
-    module.set_default_dtype(before)
+def torch(float64_scalars: None) -> Any:
+    """PyTorch, with its numbers in double precision."""
+    del float64_scalars
+    return pytest.importorskip("torch")
 
 
 def torch_run(torch: Any, name: str, options: dict[str, Any]) -> Any:
     """Return torch's optimizer and its tensors after some steps."""
-    rng = np.random.default_rng(3)
-    tensors = [torch.tensor(rng.standard_normal(shape), requires_grad=True) for shape in [(3, 4), (5,)]]
+    make = Maker(3)
+    tensors = make.parameters([(3, 4), 5], torch.float64)
     theirs = getattr(torch.optim, name)(tensors, **options)
     for _ in range(5):
-        torch_step(torch, theirs, tensors, [rng.standard_normal(tuple(tensor.shape)) for tensor in tensors])
+        torch_step(torch, theirs, tensors, make.like(tensors, np.float64))
     return theirs, tensors
 
 
@@ -199,9 +193,9 @@ def torch_step(torch: Any, theirs: Any, tensors: list[Any], grads: list[Array]) 
 
 
 def check_side_by_side(torch: Any, ours: pyadam.Optimizer, theirs: Any, tensors: list[Any]) -> None:
-    rng = np.random.default_rng(4)
+    make = Maker(4)
     for _ in range(20):
-        grads = [rng.standard_normal(p.shape) for p in ours.params]
+        grads = make.like(ours.params)
         ours.step(grads)
         torch_step(torch, theirs, tensors, grads)
     for p, tensor in zip(ours.params, tensors, strict=True):
@@ -233,10 +227,10 @@ def test_a_saved_state_has_the_names_of_torch(case: Case, torch: Any) -> None:
 
 @torch_cases
 def test_torch_takes_over_a_state(case: Case, torch: Any) -> None:
-    rng = np.random.default_rng(5)
-    ours = case.cls([rng.standard_normal((3, 4)), rng.standard_normal(5)], **case.options)
+    make = Maker(5)
+    ours = case.cls(make.arrays([(3, 4), 5]), **case.options)
     for _ in range(5):
-        ours.step([rng.standard_normal(p.shape) for p in ours.params])
+        ours.step(make.like(ours.params))
     saved = ours.state_dict()
     for entry in saved["state"].values():
         entry.update({name: torch.tensor(value) for name, value in entry.items()})
@@ -252,7 +246,7 @@ def test_a_state_of_torch_with_named_parameters_is_taken_over(torch: Any) -> Non
     torch_step(torch, theirs, list(model.parameters()), [np.ones((2, 3)), np.ones(2)])
     ours = pyadam.Adam({name: tensor.detach().numpy().copy() for name, tensor in model.named_parameters()})
     ours.load_state_dict(theirs.state_dict())
-    assert ours._core.steps == [1, 1]
+    assert steps_of(ours) == [1, 1]
 
 
 def with_state(index: int, **entries: Any) -> Callable[[dict[str, Any]], None]:
@@ -370,56 +364,36 @@ def test_a_state_of_another_rule_or_structure_is_refused() -> None:
             other.load_state_dict(saved)
 
 
-class Layer(NamedTuple):
-    weight: Array
-    bias: Array
-
-
-NESTINGS: dict[str, Callable[[], Any]] = {
-    "one array": lambda: np.ones(3),
-    "list": lambda: [np.ones(3), np.ones(2)],
-    "tuple": lambda: (np.ones(3), np.ones(2)),
-    "namedtuple": lambda: Layer(np.ones(3), np.ones(2)),
-    "dict": lambda: {"w": np.ones((3, 2), order="F"), "b": np.ones(())},
-    "nested": lambda: {"encoder": [Layer(np.ones(3), np.ones(2)), (np.ones(1),)], "head": np.ones(1, np.float32)},
-    "groups": lambda: [
-        {"params": np.ones(3), "lr": 0.1, "bounds": (np.zeros(3), None)},
-        {"params": {"w": [np.ones(2)]}, "amsgrad": True, "l1": 0.1},
-    ],
-}
-
-
 def duplicates() -> dict[str, Callable[[Any], Any]]:
     protocols = range(pickle.HIGHEST_PROTOCOL + 1)
     pickled = {f"pickle {n}": lambda value, n=n: pickle.loads(pickle.dumps(value, protocol=n)) for n in protocols}
     return {**pickled, "deepcopy": copy.deepcopy}
 
 
+def ones(shape: Any, dtype: Any = np.float64, order: Any = "C") -> Array:
+    return np.ones(shape, dtype, order)
+
+
 duplicated = pytest.mark.parametrize("duplicate", duplicates().values(), ids=duplicates())
 nestings = pytest.mark.parametrize("nesting", NESTINGS.values(), ids=NESTINGS)
-
-
-def without_options(params: Any) -> Any:
-    is_groups = isinstance(params, list) and isinstance(params[0], dict)
-    return [group["params"] for group in params] if is_groups else params
 
 
 @duplicated
 @nestings
 @pytest.mark.parametrize("cls", [pyadam.Adam, pyadam.AdamW])
 def test_a_copy_goes_on_with_the_same_bits(
-    cls: type[pyadam.Optimizer], nesting: Callable[[], Any], duplicate: Callable[[Any], Any]
+    cls: type[pyadam.Optimizer], nesting: Nesting, duplicate: Callable[[Any], Any]
 ) -> None:
-    opt = cls(nesting(), weight_decay=0.1, eps=1e-4)
+    opt = cls(nesting(ones), weight_decay=0.1, eps=1e-4)
     for _ in range(3):
-        opt.step(nesting())
+        opt.step(nesting(ones))
     opt.param_groups[0]["lr"] = 0.25
     other = duplicate(opt)
     assert type(other) is cls
-    assert all(not np.shares_memory(a, b) for a, b in zip(opt._core.arrays, other._core.arrays, strict=True))
+    assert all(not np.shares_memory(a, b) for a, b in zip(arrays_of(opt), arrays_of(other), strict=True))
     for _ in range(3):
-        opt.step(nesting())
-        other.step(nesting())
+        opt.step(nesting(ones))
+        other.step(nesting(ones))
     np.testing.assert_equal(other.params, opt.params)
     np.testing.assert_equal(other.state_dict(), opt.state_dict())
     assert repr(other) == repr(opt)
@@ -428,16 +402,16 @@ def test_a_copy_goes_on_with_the_same_bits(
 @duplicated
 @nestings
 def test_parameters_copied_together_with_the_optimizer_stay_its_parameters(
-    nesting: Callable[[], Any], duplicate: Callable[[Any], Any]
+    nesting: Nesting, duplicate: Callable[[Any], Any]
 ) -> None:
-    params = nesting()
+    params = nesting(ones)
     opt = pyadam.Adam(params)
-    opt.step(nesting())
+    opt.step(nesting(ones))
     for pair in ((params, opt), (opt, params)):
         copies = duplicate(pair)
         new_opt, new_params = copies if isinstance(copies[0], pyadam.Adam) else reversed(copies)
         before = copy.deepcopy(without_options(new_params))
-        new_opt.step(nesting())
+        new_opt.step(nesting(ones))
         np.testing.assert_equal(new_opt.params, without_options(new_params))
         with pytest.raises(AssertionError):
             np.testing.assert_equal(before, new_opt.params)
@@ -487,9 +461,7 @@ def scheduled_reference(options: dict[str, Any], p: Array, gradients: list[Array
 @dtypes
 @pytest.mark.parametrize("decoupled", [False, True], ids=["coupled", "decoupled"])
 def test_a_schedule_is_a_function_of_the_step_from_zero(options: dict[str, Any], dtype: Any, decoupled: bool) -> None:
-    rng = np.random.default_rng(6)
-    p = rng.standard_normal(20).astype(dtype)
-    gradients = [rng.standard_normal(20).astype(dtype) for _ in range(6)]
+    p, *gradients = Maker(6).arrays([20] * 7, dtype)
     expected = scheduled_reference(options, p, gradients, decoupled)
     opt = pyadam.Adam(p, decoupled_weight_decay=decoupled, **options)
     for g in gradients:
@@ -520,9 +492,7 @@ def test_a_schedule_is_saved_as_its_value_and_stays_a_schedule_when_a_state_is_l
 @schedules
 @duplicated
 def test_a_schedule_goes_on_in_a_copy(options: dict[str, Any], duplicate: Callable[[Any], Any]) -> None:
-    rng = np.random.default_rng(7)
-    p = rng.standard_normal(20)
-    gradients = [rng.standard_normal(20) for _ in range(6)]
+    p, *gradients = Maker(7).arrays([20] * 7)
     expected = scheduled_reference(options, p, gradients, decoupled=False)
     opt = pyadam.Adam(p, **options)
     for g in gradients:
@@ -554,12 +524,12 @@ def schedulable() -> list[tuple[Case, str]]:
 
 @pytest.mark.parametrize(("case", "key"), schedulable(), ids=str)
 def test_every_number_may_come_from_a_schedule(case: Case, key: str) -> None:
-    rng = np.random.default_rng(9)
-    p = rng.standard_normal(20)
+    make = Maker(9)
+    p = make.array(20)
     numbers = case.cls(p.copy(), **case.options)
     scheduled = case.cls(p.copy(), **{**case.options, key: Constant(numbers.param_groups[0][key])})
     for _ in range(3):
-        g = rng.standard_normal(20)
+        g = make.like(p)
         scheduled = pickle.loads(pickle.dumps(scheduled))
         numbers.step(g)
         scheduled.step(g)
@@ -578,16 +548,16 @@ def test_every_number_may_come_from_a_schedule(case: Case, key: str) -> None:
     ids=str,
 )
 def test_a_scheduled_momentum_may_be_zero_at_some_steps(case: Case) -> None:
-    rng = np.random.default_rng(10)
-    p = rng.standard_normal(20)
+    make = Maker(10)
+    p = make.array(20)
     opt = case.cls(p, **case.options)
     expected = reference_run(opt, p)
     momenta = [0.9, 0.0, 0.0, 0.5]
     scheduled = case.cls(p, **{**case.options, "momentum": momenta.__getitem__})
     for momentum in momenta:
-        g = rng.standard_normal(20)
+        g = make.like(p)
         scheduled.step(g)
-        expected._options["momentum"] = momentum
+        change_options(expected, momentum=momentum)
         expected.step(g)
     assert_same_bits(scheduled, 0, expected)
 
@@ -675,26 +645,23 @@ def test_masked_arrays_are_no_bounds() -> None:
 
 def test_what_a_group_hands_out_changes_nothing() -> None:
     opt = stepped([np.ones(3)])
-    before = snapshot(opt)
-    opt.param_groups[0]["params"].clear()
-    opt.param_groups[0].options.clear()
-    opt._core.arrays.clear()
-    assert snapshot(opt) == before
+    with unchanged(opt):
+        opt.param_groups[0]["params"].clear()
+        opt.param_groups[0].options.clear()
+        arrays_of(opt).clear()
 
 
 @cases
 def test_a_changed_hyperparameter_takes_effect_at_the_next_step(case: Case) -> None:
-    rng = np.random.default_rng(8)
-    p = rng.standard_normal(20)
+    p, first, second = Maker(8).arrays([20] * 3)
     opt = case.cls(p, **case.options)
-    first, second = rng.standard_normal(20), rng.standard_normal(20)
     expected = reference_run(opt, p)
     opt.step(first)
     expected.step(first)
     changes = {"lr": 0.3, "weight_decay": 0.2, "maximize": True, "l1": 0.1, "bounds": (-0.4, 0.3)}
     changes = {key: value for key, value in changes.items() if key in opt.param_groups[0]}
     opt.param_groups[0].update(changes)
-    expected._options.update(changes)
+    change_options(expected, **changes)
     opt.step(second)
     expected.step(second)
     assert_same_bits(opt, 0, expected)

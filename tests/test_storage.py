@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from inside import TILE, count_elements_from, state_of
+from makers import Maker
+from oracle import assert_same_bits, check_steps, reference_run, step_together
 from refusals import raises, refused
-from rules import CASES, KERNEL_CASES, Case, assert_same_bits, reference_run, reference_runs
+from rule_rows import CASES, KERNEL_CASES, Case
 
 import pyadam
-from pyadam import _core, reference
+from pyadam import reference
 
 ml_dtypes = pytest.importorskip("ml_dtypes")
 
-TILE = _core.TILE
 BFLOAT16, FLOAT16 = np.dtype(ml_dtypes.bfloat16), np.dtype(np.float16)
 LENGTHS = [0, 1, 2, 15, 16, 17, 31, 33, TILE - 1, TILE, TILE + 1, 3 * TILE + 77]
 
@@ -42,22 +44,14 @@ WAYS: list[tuple[np.dtype[Any], dict[str, Any]]] = [
 ways = pytest.mark.parametrize(("dtype", "way"), WAYS, ids=str)
 
 
-def array(rng: np.random.Generator, n: int, dtype: Any) -> np.ndarray:
-    """Return normal numbers of very different sizes."""
-    return (rng.standard_normal(n) * 10.0 ** rng.integers(-4, 3, n)).astype(dtype)
+SPREAD = (-4, 3)  # powers of ten by which numbers differ
 
 
 def check(case: Case, dtype: Any, way: dict[str, Any], lengths: list[int], steps: int) -> None:
-    rng = np.random.default_rng(0)
-    opt = case.cls([array(rng, n, dtype) for n in lengths], **{**case.options, **way})
-    expected = reference_runs(opt)
-    for _ in range(steps):
-        grads = [array(rng, n, dtype) for n in lengths]
-        opt.step(grads)
-        for run, g in zip(expected, grads, strict=True):
-            run.step(g)
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
+    make = Maker(0)
+    params = make.arrays(lengths, dtype, powers=SPREAD)
+    opt = case.cls(params, **{**case.options, **way})
+    check_steps(opt, [make.like(params, powers=SPREAD) for _ in range(steps)])
 
 
 @every_isa
@@ -86,35 +80,24 @@ def test_every_number_of_threads(
 @pytest.mark.parametrize("grad_dtype", [np.float64, np.float32, BFLOAT16, FLOAT16], ids=str)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, BFLOAT16, FLOAT16], ids=str)
 def test_every_mix_of_parameter_and_gradient(dtype: Any, grad_dtype: Any) -> None:
-    rng = np.random.default_rng(1)
-    p = array(rng, 2 * TILE + 9, dtype)
+    make = Maker(1)
+    p = make.array(2 * TILE + 9, dtype, powers=SPREAD)
     opt = pyadam.Adam(p, lr=0.1, master="stochastic", l1=0.01)
-    expected = reference_run(opt, p)
-    for _ in range(3):
-        g = array(rng, p.size, grad_dtype)
-        opt.step(g)
-        expected.step(g)
-    assert_same_bits(opt, 0, expected)
+    check_steps(opt, [make.like(p, grad_dtype, powers=SPREAD) for _ in range(3)])
 
 
 @ways
 def test_memory_order_and_shape(dtype: Any, way: dict[str, Any]) -> None:
-    rng = np.random.default_rng(2)
-    p = np.asfortranarray(array(rng, 33 * 40, dtype).reshape(33, 40))
+    make = Maker(2)
+    p = make.array((33, 40), dtype, "F", powers=SPREAD)
     opt = pyadam.Adam(p, bounds=(np.full(p.shape, -0.5), 100.0), **way)
-    expected = reference_run(opt, p)
-    for g in (array(rng, p.size, dtype).reshape(33, 40), np.asfortranarray(array(rng, p.size, dtype).reshape(33, 40))):
-        opt.step(g)
-        expected.step(g)
-    assert_same_bits(opt, 0, expected)
-    assert all(kept.flags.f_contiguous and kept.shape == p.shape for kept in opt._core.state(0).values())
+    check_steps(opt, [make.like(p, order=order, powers=SPREAD) for order in "CF"])
+    assert all(kept.flags.f_contiguous and kept.shape == p.shape for kept in state_of(opt).values())
 
 
 @ways
 def test_the_split_over_tensors_does_not_matter(dtype: Any, way: dict[str, Any]) -> None:
-    rng = np.random.default_rng(3)
-    n = 3 * TILE + 50
-    start, grads = array(rng, n, dtype), [array(rng, n, dtype) for _ in range(3)]
+    start, *grads = Maker(3).arrays([3 * TILE + 50] * 4, dtype, powers=SPREAD)
     results = []
     for cuts in ([], [1], [7, TILE, TILE + 1, 2000]):
         p = start.copy()
@@ -127,10 +110,8 @@ def test_the_split_over_tensors_does_not_matter(dtype: Any, way: dict[str, Any])
 
 @ways
 def test_a_run_goes_on_from_its_state(dtype: Any, way: dict[str, Any]) -> None:
-    rng = np.random.default_rng(4)
-    p = array(rng, 500, dtype)
+    p, *grads = Maker(4).arrays([500] * 7, dtype, powers=SPREAD)
     opt = pyadam.Adam(p, **way)
-    grads = [array(rng, 500, dtype) for _ in range(6)]
     for g in grads[:3]:
         opt.step(g)
     copied = copy.deepcopy(opt)
@@ -141,8 +122,8 @@ def test_a_run_goes_on_from_its_state(dtype: Any, way: dict[str, Any]) -> None:
             each.step(g)
     for other in (copied, resumed):
         assert other.params.tobytes() == p.tobytes()
-        for name, kept in opt._core.state(0).items():
-            assert other._core.state(0)[name].tobytes() == kept.tobytes()
+        for name, kept in state_of(opt).items():
+            assert state_of(other)[name].tobytes() == kept.tobytes()
 
 
 # Casts. SGD with a step size of 1 from 0 leaves the negative of the gradient, cast to the parameter's dtype.
@@ -201,31 +182,31 @@ def test_what_is_split_is_joined_again(x: np.ndarray) -> None:
 
 
 def test_a_split_parameter_is_exactly_a_float32_one() -> None:
-    rng = np.random.default_rng(5)
-    p = array(rng, 2000, BFLOAT16)
+    make = Maker(5)
+    p = make.array(2000, BFLOAT16, powers=SPREAD)
     exact = p.astype(np.float32)
     split, plain = pyadam.AdamW(p, master="split"), pyadam.AdamW(exact)
     for _ in range(1000):
-        g = rng.standard_normal(2000, dtype=np.float32)
+        g = make.like(exact)
         split.step(g)
         plain.step(g)
-    joined = reference.join(p, split._core.state(0)["low_bits"])
+    joined = reference.join(p, state_of(split)["low_bits"])
     np.testing.assert_array_equal(joined, exact)
     for name in ("exp_avg", "exp_avg_sq"):
-        np.testing.assert_array_equal(split._core.state(0)[name], plain._core.state(0)[name])
+        np.testing.assert_array_equal(state_of(split)[name], state_of(plain)[name])
 
 
 @low_precision
 def test_a_master_copy_is_exactly_a_float32_parameter(dtype: Any) -> None:
-    rng = np.random.default_rng(6)
-    p = array(rng, 2000, dtype)
+    make = Maker(6)
+    p = make.array(2000, dtype, powers=SPREAD)
     exact = p.astype(np.float32)
     kept, plain = pyadam.Adam(p, master="float32"), pyadam.Adam(exact)
     for _ in range(100):
-        g = rng.standard_normal(2000, dtype=np.float32)
+        g = make.like(exact)
         kept.step(g)
         plain.step(g)
-    np.testing.assert_array_equal(kept._core.state(0)["master"], exact)
+    np.testing.assert_array_equal(state_of(kept)["master"], exact)
     np.testing.assert_array_equal(p, exact.astype(dtype))
 
 
@@ -235,25 +216,22 @@ def test_what_the_user_writes_to_a_parameter_is_taken_over_by_its_master() -> No
     opt.step(np.ones(4))
     p[1] = 5.0
     opt.step(np.ones(4))
-    np.testing.assert_array_equal(
-        opt._core.state(0)["master"], np.float32([1, 5, 1, 1]) - np.float32([2, 1, 2, 2]) / 4096
-    )
+    np.testing.assert_array_equal(state_of(opt)["master"], np.float32([1, 5, 1, 1]) - np.float32([2, 1, 2, 2]) / 4096)
 
 
 @every_isa
 @pytest.mark.parametrize("value", [0.0, -0.0, np.inf, -np.inf, 5.0, -5.0])
 def test_what_the_user_writes_to_a_split_parameter_counts_to_half_a_unit(value: float) -> None:
-    rng = np.random.default_rng(8)
-    p = array(rng, 2 * TILE + 3, BFLOAT16)
+    p, g = Maker(8).arrays([2 * TILE + 3] * 2, BFLOAT16, powers=SPREAD)
     opt = pyadam.SGD(p, lr=0.1, master="split")
-    opt.step(array(rng, p.size, BFLOAT16))
-    low_bits = opt._core.state(0)["low_bits"]
+    opt.step(g)
+    low_bits = state_of(opt)["low_bits"]
     assert (low_bits < 0).any()
     assert (low_bits > 0).any()
     p[...] = value
     expected = reference.join(p, low_bits)
     opt.step(np.zeros(p.size))
-    np.testing.assert_array_equal(reference.join(p, opt._core.state(0)["low_bits"]), expected)
+    np.testing.assert_array_equal(reference.join(p, state_of(opt)["low_bits"]), expected)
     if np.isfinite(value):
         np.testing.assert_array_equal(p.astype(np.float32), np.float32(value))
         assert np.abs(expected - np.float32(value)).max() <= max(np.abs(value) * 2.0**-8, 2.0**-134)
@@ -290,7 +268,7 @@ def test_a_second_moment_in_bfloat16_decays() -> None:
     for _ in range(1000):
         opt.step(np.zeros(n, np.float32))
     exact = 0.999**1000
-    v = opt._core.state(0)["exp_avg_sq"].astype(np.float64)
+    v = state_of(opt)["exp_avg_sq"].astype(np.float64)
     # A step of rounding has a variance of at most (2**-8 v)**2 / 4: after 1,000 of them, that of one element is below
     # 1000 * (2**-9)**2, a deviation of 0.062; of the mean of 4,096 it is 0.001.
     assert v.mean() == pytest.approx(exact, abs=0.006)
@@ -345,15 +323,13 @@ def test_elements_are_counted_beyond_32_bits() -> None:
     np.testing.assert_array_equal(numbers[:5], reference.random_bits(3, 4, 2, 2**32 - 5, 5))
     np.testing.assert_array_equal(numbers[5:], reference.random_bits(3, 4, 2, 2**32, 5))
 
-    rng = np.random.default_rng(7)
+    make = Maker(7)
     for first in (2**32 - TILE - 3, 2**32 - 5, 2**33 + 1):
-        p = array(rng, 2 * TILE, BFLOAT16)
+        p = make.array(2 * TILE, BFLOAT16, powers=SPREAD)
         opt = pyadam.Adam(p, master="stochastic", state_dtype="bfloat16")
-        opt._core.first_element = first
+        count_elements_from(opt, first)
         expected = reference_run(opt, p, first)
-        g = array(rng, p.size, BFLOAT16)
-        opt.step(g)
-        expected.step(g)
+        step_together(opt, [expected], make.like(p, powers=SPREAD))
         assert_same_bits(opt, 0, expected)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from inside import arrays_of, steps_of
+from makers import NESTINGS, Maker, Nesting, leaves_of, mapped, without_options
+from oracle import assert_same_runs, reference_runs, step_together
 from refusals import raises, refused, stepped
-from rules import KERNEL_CASES, Case, assert_same_bits, reference_run
+from rule_rows import KERNEL_CASES, Case
 
 import pyadam
 
@@ -18,56 +21,20 @@ Array = np.ndarray
 SIZE = 5
 
 
-class Layer(NamedTuple):
-    weight: Any
-    bias: Any
-
-
-# Each builds its nesting from leaves that it takes one by one.
-STRUCTURES: dict[str, Callable[[Callable[[], Any]], Any]] = {
-    "one array": lambda leaf: leaf(),
-    "list": lambda leaf: [leaf(), leaf(), leaf()],
-    "list of one": lambda leaf: [leaf()],
-    "tuple": lambda leaf: (leaf(), leaf()),
-    "namedtuple": lambda leaf: Layer(leaf(), leaf()),
-    "dict": lambda leaf: {"w": leaf(), "b": leaf()},
-    "keys of any kind": lambda leaf: {0: leaf(), "0": leaf(), (1, 2): leaf(), None: leaf()},
-    "nested": lambda leaf: {"encoder": [Layer(leaf(), leaf()), (leaf(), {"norm": leaf()})], "head": leaf()},
-    "with empty branches": lambda leaf: [[], leaf(), {"none": ()}, (leaf(),)],
-    "groups": lambda leaf: [{"params": leaf()}, {"params": {"w": [leaf()], "b": leaf()}}],
-    "one group": lambda leaf: [{"params": [leaf(), leaf()]}],
-    "tuple of groups": lambda leaf: ({"params": (leaf(),)}, {"params": Layer(leaf(), leaf())}),
-}
-
+STRUCTURES: dict[str, Nesting] = {**NESTINGS, "None as a key": lambda leaf: {None: leaf(3), "w": leaf(2)}}
 structures = pytest.mark.parametrize("build", STRUCTURES.values(), ids=STRUCTURES)
 cases = pytest.mark.parametrize("case", KERNEL_CASES, ids=str)
 
 
-def filled(build: Callable[[Callable[[], Any]], Any], rng: np.random.Generator) -> tuple[Any, list[Array]]:
-    """Return the structure with random leaves, and the leaves."""
+def filled(build: Nesting, make: Maker) -> tuple[Any, list[Array]]:
+    """Return the nesting with random leaves, and the leaves."""
     leaves: list[Array] = []
 
-    def leaf() -> Array:
-        leaves.append(rng.standard_normal(SIZE))
+    def leaf(*shape_dtype_order: Any, **how: Any) -> Array:
+        leaves.append(make.array(*shape_dtype_order, **how))
         return leaves[-1]
 
     return build(leaf), leaves
-
-
-def without_options(params: Any) -> Any:
-    """Return what the optimizer keeps of `params`: of groups, a list of their arrays' structures."""
-    is_groups = isinstance(params, (list, tuple)) and all(
-        isinstance(entry, dict) and "params" in entry for entry in params
-    )
-    return [group["params"] for group in params] if is_groups else params
-
-
-def leaves_of(tree: Any) -> list[Array]:
-    if isinstance(tree, (list, tuple)):
-        return [leaf for branch in tree for leaf in leaves_of(branch)]
-    if isinstance(tree, dict):
-        return [leaf for branch in tree.values() for leaf in leaves_of(branch)]
-    return [tree]
 
 
 def shape_of(tree: Any) -> Any:
@@ -81,26 +48,23 @@ def shape_of(tree: Any) -> Any:
 
 @structures
 @pytest.mark.parametrize("of_groups", [lambda grads: grads, without_options], ids=["as given", "without options"])
-def test_gradients_come_in_the_structure_of_the_parameters(
-    build: Callable[[Callable[[], Any]], Any], of_groups: Callable[[Any], Any]
-) -> None:
-    rng = np.random.default_rng(0)
-    params, arrays = filled(build, rng)
+def test_gradients_come_in_the_structure_of_the_parameters(build: Nesting, of_groups: Callable[[Any], Any]) -> None:
+    make = Maker(0)
+    params, arrays = filled(build, make)
     opt = pyadam.Adam(params)
-    expected = [reference_run(opt, p) for p in arrays]
+    expected = reference_runs(opt)
     for _ in range(3):
-        grads, gradients = filled(build, rng)
+        grads, gradients = filled(build, make)
         opt.step(of_groups(grads))
         for run, g in zip(expected, gradients, strict=True):
             run.step(g)
-    assert [id(array) for array in opt._core.arrays] == [id(array) for array in arrays]
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
+    assert [id(array) for array in arrays_of(opt)] == [id(array) for array in arrays]
+    assert_same_runs(opt, expected)
 
 
 @structures
-def test_params_gives_back_the_structure_and_the_very_arrays(build: Callable[[Callable[[], Any]], Any]) -> None:
-    params, arrays = filled(build, np.random.default_rng(1))
+def test_params_gives_back_the_structure_and_the_very_arrays(build: Nesting) -> None:
+    params, arrays = filled(build, Maker(1))
     opt = pyadam.Adam(params)
     assert shape_of(opt.params) == shape_of(without_options(params))
     assert [id(leaf) for leaf in leaves_of(opt.params)] == [id(array) for array in arrays]
@@ -137,20 +101,17 @@ def test_keys_come_in_any_order_and_from_any_mapping(convert: Any) -> None:
 def test_a_list_and_a_tuple_stand_for_each_other_in_gradients(params_kind: type, grads_kind: type) -> None:
     opt = pyadam.Adam(params_kind([np.ones(SIZE), np.ones(SIZE)]))
     opt.step(grads_kind([np.ones(SIZE), np.ones(SIZE)]))
-    assert opt._core.steps == [1, 1]
+    assert steps_of(opt) == [1, 1]
 
 
 def test_every_group_has_hyperparameters_of_its_own() -> None:
-    rng = np.random.default_rng(2)
-    start, options = (
-        [rng.standard_normal(SIZE) for _ in range(3)],
-        [{"lr": 0.1}, {"betas": (0.5, 0.6)}, {"amsgrad": True}],
-    )
+    make = Maker(2)
+    start, options = make.arrays([SIZE] * 3), [{"lr": 0.1}, {"betas": (0.5, 0.6)}, {"amsgrad": True}]
     together = [p.copy() for p in start]
     opt = pyadam.Adam([{"params": p, **option} for p, option in zip(together, options, strict=True)], eps=1e-3)
     alone = [pyadam.Adam(p, eps=1e-3, **option) for p, option in zip(start, options, strict=True)]
     for _ in range(5):
-        grads = [rng.standard_normal(SIZE) for _ in start]
+        grads = make.like(start)
         opt.step(grads)
         for single, g in zip(alone, grads, strict=True):
             single.step(g)
@@ -159,19 +120,15 @@ def test_every_group_has_hyperparameters_of_its_own() -> None:
 
 @cases
 def test_a_parameter_without_gradient_does_not_age_and_goes_on_rightly(case: Case) -> None:
-    rng = np.random.default_rng(3)
-    params = {"always": rng.standard_normal(SIZE), "sometimes": rng.standard_normal(SIZE), "never": np.ones(SIZE)}
+    make = Maker(3)
+    params = {key: make.array(SIZE) for key in ("always", "sometimes", "never")}
     opt = case.cls(params, **case.options)
-    expected = {key: reference_run(opt, p) for key, p in params.items()}
+    expected = reference_runs(opt)
     steps_with_gradient = {"always": range(10), "sometimes": (1, 4, 7), "never": ()}
     for step in range(10):
-        grads = {key: rng.standard_normal(SIZE) if step in steps_with_gradient[key] else None for key in params}
-        opt.step(grads)
-        for key, g in grads.items():
-            if g is not None:
-                expected[key].step(g)
-    for i, run in enumerate(expected.values()):
-        assert_same_bits(opt, i, run)
+        grads = {key: g if step in steps_with_gradient[key] else None for key, g in make.like(params).items()}
+        step_together(opt, expected, grads)
+    assert_same_runs(opt, expected)
     state = opt.state_dict()["state"]
     assert {i: entry["step"] for i, entry in state.items()} == {0: 10, 1: 3}
     assert opt.step_count == 10
@@ -186,33 +143,30 @@ def test_a_step_without_any_gradient_changes_no_parameter(params: Any, grads: An
     opt = pyadam.Adam(params, weight_decay=0.1)
     opt.step(grads)
     assert opt.state_dict()["state"] == {}
-    np.testing.assert_array_equal(opt._core.arrays[0], np.ones(SIZE))
+    np.testing.assert_array_equal(arrays_of(opt)[0], np.ones(SIZE))
 
 
 @structures
-def test_step_with_params_goes_on_with_the_new_arrays(build: Callable[[Callable[[], Any]], Any]) -> None:
-    rng = np.random.default_rng(4)
-    params, old = filled(build, rng)
+def test_step_with_params_goes_on_with_the_new_arrays(build: Nesting) -> None:
+    make = Maker(4)
+    params, old = filled(build, make)
     opt = pyadam.Adam(params)
-    grads, gradients = filled(build, rng)
+    expected = reference_runs(opt)
+    grads, gradients = filled(build, make)
     opt.step(grads)
     kept = [p.copy() for p in old]
 
-    new_params, new = filled(build, rng)
-    expected = [reference_run(opt, p) for p in new]
-    for run, g in zip(expected, gradients, strict=True):
-        start = run.p
+    new_params, new = filled(build, make)
+    for run, p, g in zip(expected, new, gradients, strict=True):
         run.step(g)
-        run.p = start  # the state of one step, at the new place
+        run.p = p.copy(order="K")  # the state of one step, at the new place
+        run.step(g)
+        run.step(g)
     opt.step(grads, params=new_params)
     opt.step(grads)
-    for run, g in zip(expected, gradients, strict=True):
-        run.step(g)
-        run.step(g)
 
-    for i, run in enumerate(expected):
-        assert_same_bits(opt, i, run)
-    np.testing.assert_array_equal(old, kept)
+    assert_same_runs(opt, expected)
+    np.testing.assert_equal(old, kept)
     assert [id(leaf) for leaf in leaves_of(opt.params)] == [id(array) for array in new]
     assert [id(p) for group in opt.param_groups for p in group["params"]] == [id(array) for array in new]
 
@@ -222,7 +176,7 @@ def test_an_array_is_replaced_even_where_its_gradient_is_none() -> None:
     new = [np.zeros(SIZE), np.zeros(SIZE)]
     opt.step([np.ones(SIZE), None], params=new)
     assert opt.params[1] is new[1]
-    assert opt._core.steps == [3, 2]
+    assert steps_of(opt) == [3, 2]
 
 
 def test_gradients_may_overlap_arrays_that_are_replaced_but_not_the_new_ones() -> None:
@@ -269,15 +223,9 @@ MISMATCHES = {
 }
 
 
-def copied(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: copied(branch) for key, branch in tree.items()}
-    return [copied(branch) for branch in tree] if isinstance(tree, list) else tree.copy()
-
-
 @pytest.mark.parametrize(("tree", "words"), MISMATCHES.values(), ids=MISMATCHES)
 def test_a_structure_that_does_not_match_is_refused_by_its_key(tree: Any, words: list[str]) -> None:
-    opt = pyadam.Adam(copied(TREE))
+    opt = pyadam.Adam(mapped(np.copy, TREE))
     opt.step(TREE)
     with refused(opt, ValueError, *(word.format(root="grads") for word in words)):
         opt.step(tree)
@@ -331,4 +279,4 @@ def test_groups_whose_own_structure_has_a_key_params_take_gradients_in_both_form
     for grads in (trees, [{"params": tree} for tree in trees[:1]] + trees[1:]):
         opt = pyadam.SGD(groups(), lr=1.0)
         opt.step(grads)
-        assert [array.sum() for array in opt._core.arrays] == [0.0, 0.0, 0.0]
+        assert [array.sum() for array in arrays_of(opt)] == [0.0, 0.0, 0.0]

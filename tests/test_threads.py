@@ -18,15 +18,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refusals import refused, snapshot, stepped
-from rules import assert_same_bits, reference_run
+from inside import TILE, steps_of
+from makers import Maker
+from oracle import assert_same_bits, reference_run, reference_runs
+from refusals import refused, snapshot, stepped, unchanged
 
 import pyadam
-from pyadam import _core, _threads, rules
+from pyadam import _threads, rules
 
 Array = np.ndarray
 TIMEOUT = 60.0  # of what would otherwise hang
-LARGE = 64 * _core.TILE  # a step of this many elements releases the GIL
+LARGE = 64 * TILE  # a step of this many elements releases the GIL
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timer")
@@ -280,8 +282,7 @@ def test_other_threads_run_during_a_step() -> None:
 @pytest.mark.parametrize("size", [3, LARGE], ids=["with the GIL", "without the GIL"])
 def test_two_threads_that_step_one_optimizer_take_turns(size: int, use_threads: UseThreads) -> None:
     use_threads(2)
-    rng = np.random.default_rng(0)
-    p, g = rng.standard_normal(size), rng.standard_normal(size)
+    p, g = Maker(0).arrays([size] * 2)
     opt = pyadam.Adam(p)
     expected = reference_run(opt, p)
 
@@ -299,8 +300,7 @@ def test_two_threads_that_step_one_optimizer_take_turns(size: int, use_threads: 
 @pytest.mark.usefixtures("hasty")
 def test_optimizers_in_several_threads_do_not_disturb_each_other(use_threads: UseThreads) -> None:
     use_threads(3)
-    rng = np.random.default_rng(1)
-    start, g = rng.standard_normal(LARGE), rng.standard_normal(LARGE)
+    start, g = Maker(1).arrays([LARGE] * 2)
     params = [start.copy() for _ in range(3)]
     opts = [pyadam.Adam(p) for p in params]
     expected = reference_run(opts[0], start)
@@ -337,10 +337,10 @@ def test_nadam_multiplies_its_momenta_once_whatever_threads_ask() -> None:
 @pytest.mark.usefixtures("hasty")
 def test_a_state_saved_while_another_thread_steps_is_that_of_one_step(use_threads: UseThreads) -> None:
     use_threads(2)
-    rng = np.random.default_rng(2)
-    params, grads = ([rng.standard_normal(LARGE) for _ in range(2)] for _ in range(2))
+    make = Maker(2)
+    params, grads = make.arrays([LARGE] * 2), make.arrays([LARGE] * 2)
     opt = pyadam.Adam(params)
-    runs = [reference_run(opt, p) for p in params]
+    runs = reference_runs(opt)
     saved = []
 
     def step() -> None:
@@ -459,8 +459,7 @@ class Training:
     """An optimizer, and what the reference makes of the same steps."""
 
     def __init__(self) -> None:
-        rng = np.random.default_rng(3)
-        self.p, self.g = rng.standard_normal(LARGE), rng.standard_normal(LARGE)
+        self.p, self.g = Maker(3).arrays([LARGE] * 2)
         self.opt = pyadam.Adam(self.p)
         self._reference = reference_run(self.opt, self.p)
         self._expected = [digest(self.p)]
@@ -589,11 +588,9 @@ def test_a_child_forked_during_a_step_of_the_same_optimizer_does_not_hang(use_th
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["read in place", "converted first"])
 def test_an_interrupt_comes_before_or_after_a_step_never_within(dtype: Any, use_threads: UseThreads) -> None:
     use_threads(2)
-    rng = np.random.default_rng(4)
-    shape = (LARGE // 64, 64)
-    p, g = rng.standard_normal(shape, np.float32), rng.standard_normal(shape).astype(dtype)
-    if dtype == np.float64:
-        g = np.asfortranarray(g)
+    make = Maker(4)
+    p = make.array((LARGE // 64, 64), np.float32)
+    g = make.like(p, dtype, order="F" if dtype == np.float64 else "C")
     opt = pyadam.Adam(p)
     expected = reference_run(opt, p)
 
@@ -609,7 +606,7 @@ def test_an_interrupt_comes_before_or_after_a_step_never_within(dtype: Any, use_
                 step_until_alarm(1e-3 + 1e-5 * attempt)
             while expected.t < opt.step_count:
                 expected.step(g)
-            assert opt._core.steps == [expected.t]
+            assert steps_of(opt) == [expected.t]
             assert_same_bits(opt, 0, expected)
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -655,7 +652,5 @@ def test_an_interrupt_in_a_schedule_comes_before_the_step() -> None:
         return 0.1
 
     opt = stepped([np.ones(3)], lr=lr)
-    before = snapshot(opt)
-    with pytest.raises(KeyboardInterrupt):
+    with unchanged(opt), pytest.raises(KeyboardInterrupt):
         opt.step([np.ones(3)])
-    assert snapshot(opt) == before

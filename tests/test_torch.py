@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from rules import CASES, Case
+from makers import Maker
+from rule_rows import CASES, Case
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.usefixtures("float64_scalars")
 
 TORCH_CASES = [case for case in CASES if case.torch]
 STEPS = 200
 
 
-@pytest.fixture(autouse=True)
-def float64_scalars() -> Iterator[None]:
-    """Let torch keep its scalar state, such as NAdam's mu_product, in float64 too: it follows the default dtype."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 @pytest.mark.parametrize("case", TORCH_CASES, ids=str)
 def test_the_same_as_torch_in_float64(case: Case) -> None:
-    rng = np.random.default_rng(0)
-    params = [rng.standard_normal(shape) for shape in [(7,), (3, 5), ()]]
+    make = Maker(0)
+    params = make.arrays([7, (3, 5), ()])
     tensors = [torch.tensor(p, requires_grad=True) for p in params]
     ours = case.cls(params, **case.options)
     theirs = getattr(torch.optim, case.torch)(tensors, **case.options)
@@ -33,7 +26,9 @@ def test_the_same_as_torch_in_float64(case: Case) -> None:
         lr = ours.param_groups[0]["lr"] * (0.99 if step % 10 == 0 else 1.0)
         ours.param_groups[0]["lr"] = theirs.param_groups[0]["lr"] = lr
         # The second parameter misses some gradients, and must not age then.
-        grads = [rng.standard_normal(p.shape) if i != 1 or step % 3 else None for i, p in enumerate(params)]
+        grads = make.like(params)
+        if step % 3 == 0:
+            grads[1] = None
         ours.step(grads)
         for tensor, g in zip(tensors, grads, strict=True):
             tensor.grad = None if g is None else torch.tensor(g)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from rank_programs import asked_for, declared, failures, together
 
 pytest.importorskip("torch")
 
 RANKS = 2
-PROGRAM = Path(__file__).with_name("torch_ranks.py")
-SCENARIOS = ["data_parallel", "zero_redundancy", "fully_sharded", "sharded_checkpoint", "refused_on_parts"]
+SOURCE = Path(__file__).with_name("torch_ranks.py")
+PROGRAMS = declared(together, [SOURCE])
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_two_processes(scenario: str, tmp_path: Path) -> None:
-    program = [sys.executable, str(PROGRAM), scenario]
+def start(folder: Path, programs: Sequence[str]) -> tuple[int, str]:
+    """Return the first exit code that is not 0, and the output, of programs in new processes."""
     processes = [
         subprocess.Popen(
-            [*program, str(rank), str(RANKS), str(tmp_path)],
+            [sys.executable, SOURCE, folder, str(rank), str(RANKS), *programs],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -28,9 +29,22 @@ def test_two_processes(scenario: str, tmp_path: Path) -> None:
         for rank in range(RANKS)
     ]
     try:
-        outputs = [process.communicate()[0] for process in processes]
+        output = "\n".join(process.communicate()[0] for process in processes)
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    assert [process.returncode for process in processes] == [0] * RANKS, "\n".join(outputs)
+    return next((process.returncode for process in processes if process.returncode), 0), output
+
+
+@pytest.fixture(scope="session")
+def failed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the programs that failed have written. All go in one run, since to import PyTorch takes longer than most."""
+    folder = tmp_path_factory.mktemp("ranks")
+    return failures(asked_for(request.session.items, PROGRAMS), lambda names: start(folder, names), folder)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_two_processes(failed: dict[str, str], program: str) -> None:
+    if program in failed:
+        pytest.fail(failed[program], pytrace=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import state_of
 
 torch = pytest.importorskip("torch")
 
@@ -54,7 +55,7 @@ def run_beside_numpy(name: str, dtype: Any, **extras: Any) -> None:
         assert ours.grad_norm == numpy.grad_norm
     for i, (p, array) in enumerate(zip(params, arrays, strict=True)):
         assert_equal(p, array)
-        for key, kept in numpy._core.state(i).items():
+        for key, kept in state_of(numpy, i).items():
             assert_equal(ours.state[p][key], kept)
 
 

@@ -11,8 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from inside import Group  # noqa: E402
+
 import pyadam.torch  # noqa: E402
-from pyadam._group import Group  # noqa: E402
 
 LIBRARIES = (pyadam.torch, torch.optim)
 
@@ -24,6 +25,15 @@ def ones(count: int = 1, size: Any = 3) -> list[Any]:
 def set_grads(params: list[Any], value: float = 1.0) -> None:
     for p in params:
         p.grad = torch.full_like(p, value)
+
+
+def begun(library: Any, count: int = 1, rule: str = "Adam") -> tuple[list[Any], Any]:
+    """Return parameters of ones, with gradients, and their optimizer after its first step."""
+    params = ones(count)
+    set_grads(params)
+    optimizer = getattr(library, rule)(params, lr=0.1)
+    optimizer.step()
+    return params, optimizer
 
 
 def compare(run: Any, tolerance: float = 1e-6) -> None:
@@ -82,10 +92,7 @@ def test_frozen_parameters_may_be_of_any_type() -> None:
 
 def test_a_parameter_that_is_frozen_later_is_left_alone() -> None:
     def run(library: Any) -> Any:
-        params = ones(2)
-        optimizer = library.Adam(params, lr=0.1)
-        set_grads(params)
-        optimizer.step()
+        params, optimizer = begun(library, 2)
         params[1].grad = None
         params[1].requires_grad_(False)
         params[1].data = params[1].data.half()
@@ -198,10 +205,7 @@ def test_an_interrupt_does_not_lose_a_hyperparameter(
     key: str, value: Any, place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(interrupted: bool) -> Any:
-        params = ones()
-        set_grads(params)
-        optimizer = pyadam.torch.SGD(params, lr=0.1)
-        optimizer.step()
+        params, optimizer = begun(pyadam.torch, rule="SGD")
         optimizer.param_groups[0][key] = value
         if interrupted:
             with monkeypatch.context() as patch:
@@ -335,10 +339,7 @@ def test_step_counts_may_be_of_any_number_s_dtype(dtype: Any, way: str) -> None:
 @pytest.mark.parametrize("change", ["dtype", "number", "set"])
 def test_new_memory_of_a_step_count_is_noticed(change: str, count: int) -> None:
     def run(library: Any) -> Any:
-        params = ones(count)
-        optimizer = library.Adam(params, lr=0.1)
-        set_grads(params)
-        optimizer.step()
+        params, optimizer = begun(library, count)
         for state in optimizer.state.values():
             if change == "dtype":
                 state["step"].data = state["step"].data.double()
@@ -412,10 +413,7 @@ def test_the_state_of_adagrad_can_be_shared_between_processes() -> None:
 @pytest.mark.parametrize("key", ["step", "mu_product"])
 def test_numbers_of_the_state_may_be_of_any_kind(key: str) -> None:
     def run(library: Any) -> Any:
-        params = ones()
-        optimizer = library.NAdam(params, lr=0.1)
-        set_grads(params)
-        optimizer.step()
+        params, optimizer = begun(library, rule="NAdam")
         number = optimizer.state[params[0]][key]
         optimizer.state[params[0]][key] = number.double()
         optimizer.step()

@@ -9,7 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch_cases import assert_same_bits, new_params, set_grads, take_steps  # noqa: E402
+from inside import watches_of  # noqa: E402
+from makers import Maker  # noqa: E402
+from torch_cases import assert_close_in_float64, assert_same_bits, new_params, set_grads, take_steps  # noqa: E402
 
 import pyadam.torch  # noqa: E402
 from pyadam.torch import _watch  # noqa: E402
@@ -18,7 +20,7 @@ SHAPE = (2, 3, 4, 5)
 
 
 def values(seed: int, shape: tuple[int, ...] = SHAPE, dtype: torch.dtype = torch.float32) -> Any:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return Maker(seed).tensor(shape, dtype)
 
 
 def rows(x: Any) -> Any:
@@ -249,8 +251,7 @@ def test_gradients_that_need_a_copy_and_some_that_do_not_take_turns() -> None:
                 params[1].grad = params[1].grad.t().contiguous().t()
         a.step()
         b.step()
-    for p, q in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-12)
+    assert_close_in_float64(ours, theirs)
     take_steps(a, ours, [7])
 
 
@@ -260,8 +261,7 @@ def test_without_fast_ways_to_look_at_tensors_the_results_are_the_same(monkeypat
     slow = new_params()
     optimizer = pyadam.torch.Adam(slow)
     take_steps(optimizer, slow, range(3))
-    assert isinstance(optimizer._bound._watch, _watch.PlainWatch)
-    assert isinstance(optimizer._bound._watch_beside, _watch.PlainWatch)
+    assert [type(watch) for watch in watches_of(optimizer)] == [_watch.PlainWatch] * 2
     optimizer.state[slow[3]]["exp_avg"].data = optimizer.state[slow[3]]["exp_avg"].data.clone()
     slow[3].data = slow[3].data.to(memory_format=torch.channels_last)
     take_steps(optimizer, slow, range(3, 6))

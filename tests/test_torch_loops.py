@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from makers import Maker  # noqa: E402
 from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: E402
-from torch_cases import CASES, Case, assert_same_bits, new_params, set_grads, take_steps  # noqa: E402
+from torch_cases import CASES, Case, assert_close_in_float64, assert_same_bits, new_params, set_grads, take_steps  # noqa: E402
 
 import pyadam.torch  # noqa: E402
 
@@ -22,26 +24,36 @@ def model() -> Any:
 
 
 def batch(step: int) -> Any:
-    return torch.randn(16, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+    return Maker(step).tensor((16, 4), torch.float64)
 
 
-def assert_close(ours: Any, theirs: Any) -> None:
-    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-12)
+def train(net: Any, optimizer: Any, steps: range) -> None:
+    for step in steps:
+        optimizer.zero_grad()
+        net(batch(step)).square().mean().backward()
+        optimizer.step()
+
+
+def compare(run: Callable[[Any], Any]) -> None:
+    """Train with both libraries; the models that `run` returns must be close."""
+    ours, theirs = map(run, (pyadam.torch, torch.optim))
+    assert_close_in_float64(ours.parameters(), theirs.parameters())
 
 
 @pytest.mark.parametrize("set_to_none", [True, False])
 @pytest.mark.parametrize("name", sorted({case.name for case in CASES} - {"NAdam"}))
 def test_the_usual_loop(name: str, set_to_none: bool) -> None:
-    ours, theirs = model(), model()
-    for net, module in ((ours, pyadam.torch), (theirs, torch.optim)):
+    def run(module: Any) -> Any:
+        net = model()
         optimizer = getattr(module, name)(net.parameters(), lr=0.01)
         for step in range(20):
             optimizer.zero_grad(set_to_none=set_to_none)
             net(batch(step)).square().mean().backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 0.1)
             optimizer.step()
-    assert_close(ours, theirs)
+        return net
+
+    compare(run)
 
 
 def test_a_closure_is_called_with_gradients_and_its_loss_returned() -> None:
@@ -102,54 +114,49 @@ def test_every_scheduler_of_torch_is_among_those_tested() -> None:
 @pytest.mark.parametrize("case", [Case("Adam"), Case("SGD", {"momentum": 0.9})], ids=str)
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_every_learning_rate_scheduler(name: str, case: Case) -> None:
-    rates, nets = [], []
-    for module in (pyadam.torch, torch.optim):
+    rates = []
+
+    def run(module: Any) -> Any:
         net = model()
         optimizer = getattr(module, case.name)(net.parameters(), lr=0.05, **case.options)
         scheduler = SCHEDULERS[name](torch.optim.lr_scheduler, optimizer)
         rates.append([])
         for step in range(12):
-            optimizer.zero_grad()
-            net(batch(step)).square().mean().backward()
-            optimizer.step()
+            train(net, optimizer, range(step, step + 1))
             scheduler.step(*([1.0] if name == "ReduceLROnPlateau" else []))
             rates[-1].append(optimizer.param_groups[0]["lr"])
-        nets.append(net)
+        return net
+
+    compare(run)
     assert rates[0] == rates[1]
     assert len(set(rates[0])) > 1
-    assert_close(*nets)
 
 
 def test_groups_frozen_parameters_and_those_that_thaw() -> None:
-    nets = []
-    for module in (pyadam.torch, torch.optim):
+    def run(module: Any) -> Any:
         net = model()
         net[0].requires_grad_(False)
         optimizer = module.AdamW([{"params": net[0].parameters(), "lr": 0.1}, {"params": net[2].parameters()}])
-        for step in range(8):
-            net[0].requires_grad_(step >= 4)
-            optimizer.zero_grad()
-            net(batch(step)).square().mean().backward()
-            optimizer.step()
+        for thawed in (False, True):
+            net[0].requires_grad_(thawed)
+            train(net, optimizer, range(4 * thawed, 4 * thawed + 4))
         assert [float(optimizer.state[p]["step"]) for p in net.parameters()] == [4.0, 4.0, 8.0, 8.0]
-        nets.append(net)
-    assert_close(*nets)
+        return net
+
+    compare(run)
 
 
 def test_tied_weights_are_one_parameter() -> None:
-    nets = []
-    for module in (pyadam.torch, torch.optim):
+    def run(module: Any) -> Any:
         torch.manual_seed(0)
         net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh(), torch.nn.Linear(4, 4)).double()
         net[2].weight = net[0].weight
         optimizer = module.Adam(net.parameters(), lr=0.01)
         assert len(optimizer.param_groups[0]["params"]) == 3
-        for step in range(5):
-            optimizer.zero_grad()
-            net(batch(step)).square().mean().backward()
-            optimizer.step()
-        nets.append(net)
-    assert_close(*nets)
+        train(net, optimizer, range(5))
+        return net
+
+    compare(run)
 
 
 def test_a_parameter_listed_twice_is_refused() -> None:
@@ -162,8 +169,7 @@ def test_a_parameter_listed_twice_is_refused() -> None:
 
 
 def test_steps_in_the_backward_pass() -> None:
-    nets = []
-    for module in (pyadam.torch, torch.optim):
+    def run(module: Any) -> Any:
         net = model()
         optimizers = {p: module.Adam([p], lr=0.01) for p in net.parameters()}
 
@@ -175,8 +181,9 @@ def test_steps_in_the_backward_pass() -> None:
             p.register_post_accumulate_grad_hook(step_now)
         for step in range(5):
             net(batch(step)).square().mean().backward()
-        nets.append(net)
-    assert_close(*nets)
+        return net
+
+    compare(run)
 
 
 def test_grad_scaler_unscales_on_the_way_and_skips_what_overflowed() -> None:
@@ -206,18 +213,16 @@ def test_grad_scaler_unscales_on_the_way_and_skips_what_overflowed() -> None:
 
 
 def test_averaged_models() -> None:
-    nets = []
-    for module in (pyadam.torch, torch.optim):
+    def run(module: Any) -> Any:
         net = model()
         average = torch.optim.swa_utils.AveragedModel(net)
         optimizer = module.SGD(net.parameters(), lr=0.05)
         for step in range(5):
-            optimizer.zero_grad()
-            net(batch(step)).square().mean().backward()
-            optimizer.step()
+            train(net, optimizer, range(step, step + 1))
             average.update_parameters(net)
-        nets.append(average)
-    assert_close(*nets)
+        return average
+
+    compare(run)
 
 
 def test_a_step_without_gradients_changes_nothing() -> None:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch_cases import CASES, OWN_CASES, Case, new_params, set_grads, take_steps  # noqa: E402
+from torch_cases import CASES, OWN_CASES, Case, assert_close_in_float64, new_params, set_grads, take_steps  # noqa: E402
 
 import pyadam.torch  # noqa: E402
 
 CLASSES = sorted({case.name for case in CASES})
-
-
-@pytest.fixture
-def float64_scalars() -> Iterator[None]:
-    """Let torch keep its scalar state, such as NAdam's mu_product, in float64 too: it follows the default dtype."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -31,8 +22,7 @@ def test_the_same_as_torch_in_float64(case: Case) -> None:
     ours, theirs = new_params(), new_params()
     take_steps(case.ours(ours, **case.options), ours, range(100))
     take_steps(case.theirs(theirs, **case.options), theirs, range(100))
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+    assert_close_in_float64(ours, theirs)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -93,8 +83,7 @@ def test_the_learning_rate_may_be_a_tensor_that_changes_inside() -> None:
         b.param_groups[0]["lr"] = float(lr)
         take_steps(a, ours, [step])
         take_steps(b, theirs, [step])
-    for p, q in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-12)
+    assert_close_in_float64(ours, theirs)
 
 
 @pytest.mark.parametrize("option", ["capturable", "differentiable"])

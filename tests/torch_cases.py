@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from makers import Maker, Shape
 
 import pyadam.torch
 
@@ -72,19 +73,16 @@ OWN_CASES = [
 ]
 
 
-def new_params(dtype: torch.dtype = torch.float64, shapes: Sequence[tuple[int, ...]] = SHAPES) -> list[Any]:
+def new_params(dtype: torch.dtype = torch.float64, shapes: Iterable[Shape] = SHAPES) -> list[Any]:
     """Return parameters with the same values every time."""
-    generator = torch.Generator().manual_seed(0)
-    return [
-        torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)) for shape in shapes
-    ]
+    return Maker(0).parameters(shapes, dtype)
 
 
 def set_grads(params: Iterable[Any], step: int, left_out: Iterable[int] = ()) -> None:
     """Give the parameters the gradients of a step, the same every time; None to those left out."""
-    generator = torch.Generator().manual_seed(1000 + step)
+    make = Maker(1, step)
     for i, p in enumerate(params):
-        grad = torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p.dtype)
+        grad = make.tensor(p.shape, p.dtype)
         p.grad = None if i in left_out else grad
 
 
@@ -93,6 +91,12 @@ def take_steps(optimizer: Any, params: Sequence[Any], steps: Iterable[int]) -> N
     for step in steps:
         set_grads(params, step, left_out=() if step % 3 else (1,))
         optimizer.step()
+
+
+def assert_close_in_float64(ours: Iterable[Any], theirs: Iterable[Any]) -> None:
+    """Compare tensors that differ by rounding."""
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-12, atol=1e-12)
 
 
 def assert_same_bits(found: Iterable[Any], expected: Iterable[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What test_torch_distributed.py runs in each of several processes: ``torch_ranks.py SCENARIO RANK RANKS FOLDER``."""
+"""What test_torch_distributed.py starts in several processes: ``torch_ranks.py FOLDER RANK RANKS PROGRAM...``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as checkpoint
+from makers import Maker
+from rank_programs import run, together
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -30,9 +32,8 @@ def new_model() -> Any:
 
 def train(model: Any, optimizer: Any, steps: range) -> None:
     for step in steps:
-        generator = torch.Generator().manual_seed(100 * step + dist.get_rank())
         optimizer.zero_grad()
-        model(torch.randn(8, 5, generator=generator)).square().mean().backward()
+        model(Maker(step, dist.get_rank()).tensor((8, 5), torch.float32)).square().mean().backward()
         optimizer.step()
 
 
@@ -58,9 +59,9 @@ def assert_same_on_all_ranks(model: Any) -> None:
         assert all(torch.equal(copy, copies[0]) for copy in copies)
 
 
-def data_parallel(folder: Path) -> None:
+@together
+def data_parallel() -> None:
     """DistributedDataParallel, with gradients of its own and with views of its buckets."""
-    del folder
     for as_views in (False, True):
         models = []
         for module in (pyadam.torch, torch.optim):
@@ -72,9 +73,9 @@ def data_parallel(folder: Path) -> None:
         assert_close(*models)
 
 
-def zero_redundancy(folder: Path) -> None:
+@together
+def zero_redundancy() -> None:
     """ZeroRedundancyOptimizer, with a state that is brought together and loaded."""
-    del folder
     for as_views in (False, True):
         models = []
         for module in (pyadam.torch, torch.optim):
@@ -103,9 +104,9 @@ def sharded(name: str, module: Any) -> tuple[Any, Any]:
     return model, getattr(module, name)(model.parameters(), lr=0.01)
 
 
-def fully_sharded(folder: Path) -> None:
+@together
+def fully_sharded() -> None:
     """FSDP2, whose parameters are DTensors, for every rule."""
-    del folder
     for name in RULES:
         models = []
         for module in (pyadam.torch, torch.optim):
@@ -119,6 +120,7 @@ def fully_sharded(folder: Path) -> None:
             assert {k: type(v) for k, v in state.items()} == {k: type(v) for k, v in expected.items()}
 
 
+@together
 def sharded_checkpoint(folder: Path) -> None:
     """torch.distributed.checkpoint of an FSDP2 model, to pyadam and to torch."""
     model, optimizer = sharded("AdamW", pyadam.torch)
@@ -138,9 +140,9 @@ def sharded_checkpoint(folder: Path) -> None:
         compare(resumed, model)
 
 
-def refused_on_parts(folder: Path) -> None:
+@together
+def refused_on_parts() -> None:
     """A norm of all gradients, of which each process has a part."""
-    del folder
     model, _ = sharded("AdamW", torch.optim)
     optimizer = pyadam.torch.AdamW(model.parameters(), clip_norm=1.0)
     with pytest.raises(ValueError, match=r"is a DTensor: use torch\.nn\.utils\.clip_grad_norm_"):
@@ -148,18 +150,17 @@ def refused_on_parts(folder: Path) -> None:
 
 
 def main() -> None:
-    """Join the others and run the scenario."""
-    name, rank, ranks, folder = sys.argv[1:]
+    """Join the others and run the programs."""
+    folder, rank, ranks, *names = sys.argv[1:]
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo",
-        init_method=f"file://{folder}/store",
+        init_method=f"file://{folder}/store-{names[0]}",
         rank=int(rank),
         world_size=int(ranks),
         timeout=timedelta(minutes=2),
     )
-    globals()[name](Path(folder))
-    dist.barrier()
+    run(names, Path(folder), int(rank), dist.barrier)
     dist.destroy_process_group()
     # PyTorch's gloo threads free the tensors of their last work when they come to it; if the interpreter is about to
     # end by then, to ask for its lock aborts the process.

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inside import TILE, arrays_of, optimizers_alive, state_of
 
 import pyadam
-from pyadam import _core
 
 TIMEOUT = 120.0  # of what would otherwise hang
-LARGE = 64 * _core.TILE  # a step of this many elements releases the GIL
+LARGE = 64 * TILE  # a step of this many elements releases the GIL
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -43,7 +43,7 @@ def go_on(opt: pyadam.Optimizer, steps: int) -> bytes:
 
 
 def bits(opt: pyadam.Optimizer) -> bytes:
-    return b"".join(array.tobytes() for array in (*opt._core.arrays, *opt._core.state(0).values()))
+    return b"".join(array.tobytes() for array in (*arrays_of(opt), *state_of(opt).values()))
 
 
 def load_and_go_on(path: Path, steps: int) -> bytes:
@@ -166,9 +166,7 @@ def test_a_thousand_optimizers_live_at_once_and_leave_nothing_behind() -> None:
         assert all(np.array_equal(opt.params[0], opts[0].params[0]) for opt in opts)
         del opt, opts
         gc.collect()
-    from pyadam.optimizer import _alive
-
-    assert len(_alive) == 0
+    assert len(optimizers_alive) == 0
     assert (len(threading.enumerate()), open_files()) == before
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import killed
 import numpy as np
 import pytest
-from refusals import snapshot
+from refusals import refused
 
 import pyadam
 
@@ -216,10 +216,8 @@ def test_a_file_that_fails_while_it_is_checked_changes_nothing(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("pyadam.checkpoint._safetensors.Reader.verify", verify)
-    before = snapshot(opt)
-    with pytest.raises(OSError, match="Input/output error"):
+    with refused(opt, OSError, "Input/output error"):
         opt.load(path)
-    assert snapshot(opt) == before
 
 
 @pytest.mark.parametrize("change", ["fails", "is written to"])

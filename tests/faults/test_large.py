@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import Maker
 
 import pyadam
 from pyadam import reference
@@ -156,11 +157,12 @@ def test_parameters_and_state_in_files_may_be_larger_than_memory(tmp_path: Path)
 
 
 def test_state_in_files_has_the_same_bits_and_goes_with_the_optimizer(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    in_files, in_memory = [np.ones(5000), np.ones((3, 2))], [np.ones(5000), np.ones((3, 2))]
+    make = Maker(0)
+    in_memory = make.arrays([5000, (3, 2)])
+    in_files = [p.copy() for p in in_memory]
     kept, plain = pyadam.Adam(in_files, state_dir=tmp_path), pyadam.Adam(in_memory)
     for _ in range(3):
-        grads = [rng.standard_normal(5000), rng.standard_normal((3, 2))]
+        grads = make.like(in_memory)
         kept.step(grads)
         plain.step(grads)
     np.testing.assert_equal(kept.state_dict(), plain.state_dict())
