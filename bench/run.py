@@ -16,14 +16,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from harness import report
 from harness.cases import CASES
 from harness.contenders import CONTENDERS
-from harness.contest import Contest, Rounds, confine
+from harness.contest import Contest, confine, within
 from harness.footprint import import_seconds
 from harness.machine import describe
 from harness.program import Section, save
@@ -33,17 +32,6 @@ import pyadam
 
 SECTION = Section("README.md", "speed table")
 OUT = Path(__file__).parent / "out/run.json"
-LEAST_ROUNDS = 5
-
-
-def rounds(most: int, budget: float) -> Rounds:
-    """Return a function of the seconds of a round that returns as many as fit into the budget."""
-
-    def chosen(seconds: float) -> Iterable[int]:
-        # A round of slow steps takes twice its timed part, since each is preceded by an untimed one.
-        return range(min(most, max(LEAST_ROUNDS, int(budget / (2 * seconds)))))
-
-    return chosen
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -76,7 +64,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     for case in CASES:
         if case.name in args.case if args.case else case.is_quick or not args.quick:
             print(case.name, file=sys.stderr, flush=True)
-            found = contest.run(case, present, rounds(args.rounds, args.budget))
+            found = contest.run(case, present, within(args.rounds, args.budget))["step"]
             facts = {"name": case.name, "dtype": case.dtype, "tensors": len(case.shapes), "elements": case.elements}
             results["cases"].append({**facts, "results": found})
             results.update(versions=contest.versions, missing=contest.missing, wrong=contest.wrong)

@@ -11,10 +11,11 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from harness.cases import Case, arrays, model
 from harness.contenders import DEFAULT, FOREACH, TORCH_CONTENDERS
-from harness.contest import Contest, confine
+from harness.contest import Contest, confine, within
 from harness.machine import describe
 from harness.program import Section
 from harness.report import notes, speed_table
@@ -31,9 +32,9 @@ CASES = [
     model("GPT-2 small"),
 ]
 TRAINING = Case("small transformer", ((100,),))  # its own parameters are the transformer's
-# What is measured of a case, in the words of the table, and of its contenders, in the worker's.
-STEP, BEGINNING = ("step", "step"), ("construction and first step", "beginning")
-WHOLE, ALONE = ("forward, backward, step", "training"), ("step alone, after backward", "step after backward")
+# What the worker measures of a contender, and how the table calls it.
+STEP_MEASURES = {"step": "step", "beginning": "construction and first step"}
+TRAINING_MEASURES = {"training": "forward, backward, step", "step after backward": "step alone, after backward"}
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
     confine(pyadam.get_num_threads())
     contest = Contest(pyadam.get_num_threads(), QUICK_BATCH if args.quick else BATCH)
     present = contest.present(TORCH_CONTENDERS)
-    rows = []
+    rows: list[tuple[str, dict[str, Any]]] = []
     with ExitStack() as stack:
         for _ in range(args.busy):
             stack.callback(subprocess.Popen([sys.executable, "-c", "while True: pass"]).kill)
@@ -56,11 +57,10 @@ def main() -> None:
                 continue
             # The slow ones would take minutes over GPT-2's parameters.
             chosen = [c for c in present if case.name != "GPT-2 small" or c not in (FOREACH, DEFAULT)]
-            for label, measure in (WHOLE, ALONE) if case is TRAINING else (STEP, BEGINNING):
-                print(f"{case.name}: {label}", file=sys.stderr, flush=True)
-                rounds = args.rounds if measure == "step" else max(3, args.rounds // 3)
-                found = contest.run(case, chosen, lambda _, rounds=rounds: range(rounds), measure)
-                rows.append((f"{case.name}: {label}", found))
+            print(case.name, file=sys.stderr, flush=True)
+            words = TRAINING_MEASURES if case is TRAINING else STEP_MEASURES
+            found = contest.run(case, chosen, within(args.rounds), list(words))
+            rows += [(f"{case.name}: {words[measure]}", results) for measure, results in found.items()]
     text = speed_table("float32 elements", rows, [contender.name for contender in TORCH_CONTENDERS])
     parts = [text, *notes(contest.missing, contest.wrong)]
     SECTION.publish(args, {**facts, **contest.versions}, parts, dict(rows))

@@ -27,6 +27,7 @@ MEMORY_SHARE = 0.6
 TRIAL = Case("trial", ((1000,),))
 
 Rounds = Callable[[float], Iterable[int]]
+Turns = list[tuple[float, float]]  # seconds of the leader and of a peer
 
 
 class MissingError(Exception):
@@ -160,44 +161,57 @@ class Contest:
         return found
 
     def run(
-        self, case: Case, contenders: Sequence[Contender], rounds: Rounds, measure: str = "step"
-    ) -> dict[str, dict[str, Any]]:
-        """Return what was measured of each contender; `rounds` says how many, given the seconds of one.
+        self, case: Case, contenders: Sequence[Contender], rounds: Rounds, measures: Sequence[str] = ("step",)
+    ) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return for each measure what was found of each contender.
 
         The first contender, with which all others are compared, takes turns with one of them after the other, so that
         no more than two must fit into memory.
         """
         leader, *peers = (contender for contender in contenders if contender.runs(case))
         if (own := self.start(leader, case)) is None:
-            return {}  # without it there is nothing to compare with
-        own_seconds: list[float] = []
-        results: dict[str, dict[str, Any]] = {leader.name: {}}
+            return {measure: {} for measure in measures}  # without it there is nothing to compare with
+        turns: dict[str, dict[Contender, Turns]] = {measure: {} for measure in measures}
+        facts = {leader: own.facts}
         with closing(own):
             for peer in peers:
                 if (other := self.start(peer, case)) is None:
                     continue
+                facts[peer] = other.facts
                 with closing(other):
                     try:
-                        turns = take_turns(own, other, rounds, measure)
+                        for measure in measures:
+                            turns[measure][peer] = take_turns(own, other, rounds, measure)
                     except MissingError as error:
                         if own.has_ended:
                             raise
                         self.missing[f"{peer.name}, {case.name}"] = str(error)
-                        continue
-                own_seconds += [first for first, _ in turns]
-                results[peer.name] = {
-                    **other.facts,
-                    "rounds": len(turns),
-                    "seconds": quartiles(second for _, second in turns),
-                    "ratio": quartiles(second / first for first, second in turns),
-                }
-            own_seconds = own_seconds or [own.seconds(measure) for _ in rounds(own.seconds(measure))]
-        own_result = {"rounds": len(own_seconds), "seconds": quartiles(own_seconds), "ratio": [1.0, 1.0, 1.0]}
-        results[leader.name] = {**own.facts, **own_result}
-        return results
+            for measure in measures if len(facts) == 1 else ():
+                turns[measure][leader] = take_turns(own, own, rounds, measure)
+        return {measure: summary(found, leader, facts) for measure, found in turns.items()}
 
 
-def take_turns(own: Process, other: Process, rounds: Rounds, measure: str) -> list[tuple[float, float]]:
+def summary(turns: Mapping[Contender, Turns], leader: Contender, facts: Mapping[Contender, Any]) -> dict[str, Any]:
+    """Return the quartiles of each contender's seconds, and of their ratio to the leader's in the same round."""
+    own = [(first, first) for pairs in turns.values() for first, _ in pairs]
+    return {
+        contender.name: {
+            **facts[contender],
+            "rounds": len(pairs),
+            "seconds": quartiles(second for _, second in pairs),
+            "ratio": quartiles(second / first for first, second in pairs),
+        }
+        for contender, pairs in {leader: own, **turns}.items()
+    }
+
+
+def within(most: int, budget: float = 20.0) -> Rounds:
+    """Return a function of the seconds of a round that returns as many rounds as fit into the budget, 3 at least."""
+    # A round of slow steps takes twice its timed part, since each is preceded by an untimed one.
+    return lambda seconds: range(min(most, max(3, int(budget / (2 * seconds)))))
+
+
+def take_turns(own: Process, other: Process, rounds: Rounds, measure: str) -> Turns:
     """Return the seconds of both in each round, after an uncounted one; who begins changes from round to round."""
     turns = []
     for i in rounds(own.seconds(measure) + other.seconds(measure)):

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -68,14 +67,12 @@ def build(contender: Contender, case: Case) -> tuple[Running, dict[str, Any]]:
     time_batch(running.step, CHECKED_STEPS - 1)
     extra = (resident_bytes("VmHWM") - before) / case.elements
     check(contender, case, list(running.params()))
-    distributions = packages_distributions()
-    names = [name for module in contender.modules for name in distributions[module][:1]]
     return running, {
         "import_seconds": imported,
         "construction_seconds": constructed,
         "first_step_seconds": first,
         "extra_bytes_per_parameter": None if np.isnan(extra) or case.elements < ENOUGH_FOR_MEMORY else extra,
-        "versions": {name: version(name) for name in names},
+        "versions": {module: import_module(module).__version__ for module in contender.modules},
     }
 
 
