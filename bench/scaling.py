@@ -25,8 +25,8 @@ from pyadam import _core
 SECTION = Section("docs/scaling.md", "scaling")
 BYTES_MOVED = 28  # per parameter and step of Adam in float32: p, g, m, v read, p, m, v written
 MODELS = ("6-layer MLP", "ResNet-50", "GPT-2 small")
-# Up to so many elements, in so many arrays, a step is short: its arrays stay in the cores' own caches, and its pages in
-# their TLBs. A long one goes through memory. What lies between depends on the last-level cache, which has no model.
+# Up to so many elements, in so many arrays, a step is short: its arrays stay in the cores' own caches. A long one goes
+# through memory. What lies between depends on the last-level cache; a model with its size and bandwidth did not fit.
 SHORT, SHORT_ARRAYS, LONG = 10**5, 300, 10**7
 LARGEST_ERROR = 0.25
 
