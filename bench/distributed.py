@@ -7,10 +7,8 @@ elements and the sharded step take turns; every answer is checked first.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness.contest import environment
 from harness.machine import describe
 from harness.program import Section, save
 from harness.tables import number_text, table, time_text
@@ -120,7 +119,7 @@ def check(optimizer: Any, param: Any, grad: Any, size: int, options: dict[str, A
         assert np.abs(param - expected).max() < 0.01
 
 
-def work_as_rank(path: Path, sizes: Sequence[int], rounds: int) -> None:
+def work_as_rank(path: str, sizes: Sequence[int], rounds: int) -> None:
     """Measure on the ranks that mpiexec has started, and write the results."""
     from mpi4py import MPI
 
@@ -128,7 +127,7 @@ def work_as_rank(path: Path, sizes: Sequence[int], rounds: int) -> None:
     points = [(size, variant) for size in sizes for variant in VARIANTS if variant == "default" or size == sizes[-1]]
     results = [measure(size, variant, rounds) for size, variant in points]
     if MPI.COMM_WORLD.rank == 0:
-        save(path, {"results": [asdict(result) for result in results if result is not None]})
+        save(Path(path), {"results": [asdict(result) for result in results if result is not None]})
 
 
 def run(ranks: int, sizes: Sequence[int], rounds: int) -> list[Measured]:
@@ -139,10 +138,9 @@ def run(ranks: int, sizes: Sequence[int], rounds: int) -> list[Measured]:
         sys.exit("mpiexec is missing: pip install 'pyadam[mpi]'")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "results.json")
-        program = [sys.executable, "-m", "mpi4py", __file__, "--rank", str(path), "--rounds", str(rounds)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYADAM_NUM_THREADS": "1"}
-        command = [mpiexec, "-n", str(ranks), *program, "--sizes", *map(str, sizes)]
-        subprocess.run(command, env=environment, check=True)
+        program = f"import distributed; distributed.work_as_rank({str(path)!r}, {sizes}, {rounds})"
+        command = [mpiexec, "-n", str(ranks), sys.executable, "-m", "mpi4py", "-c", program]
+        subprocess.run(command, env=environment(sys.executable, 1), check=True)
         return [Measured(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["results"]]
 
 
@@ -166,13 +164,7 @@ def parts(results: Sequence[Measured]) -> list[str]:
 
 def main() -> None:
     """Read the command line, measure and print or write the tables."""
-    parser = SECTION.parser(__doc__, rounds=15, quick_rounds=2)
-    parser.add_argument("--sizes", type=int, nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--rank", type=Path, help=argparse.SUPPRESS)  # where a rank that was started writes to
-    args = SECTION.parse(parser)
-    if args.rank:
-        work_as_rank(args.rank, args.sizes, args.rounds)
-        return
+    args = SECTION.parse(SECTION.parser(__doc__, rounds=15, quick_rounds=2))
     sizes = QUICK_SIZES if args.quick else SIZES
     results = [result for ranks in RANKS for result in run(ranks, sizes, args.rounds)]
     assert all(r.state_share < 1.02 for r in results if r.elements == SIZES[-1])

@@ -57,7 +57,7 @@ def run(*command: str | Path, **options: Any) -> str:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return str(done.stdout)
 
 
 def callgrind(counts: Path, *command: str | Path, options: tuple[str, ...] = (), **keywords: Any) -> str:

@@ -30,7 +30,7 @@ def adamw(name: str, moved: int, step: dict[str, Any] | None = None, bits: int =
 
 
 EXTRAS: dict[str, Any] = {"clip_norm": CLIP, "skip_nonfinite": True, "ema_decay": DECAY}
-SMALL_STATE = {"state_dtype": "bfloat16"}
+SMALL_STATE: dict[str, Any] = {"state_dtype": "bfloat16"}
 PLAIN = adamw("float32", 28)
 ONE_PASS = adamw("pyadam, one pass", 40, {"grad_scale": SCALE}, **EXTRAS)
 WAYS = [

@@ -123,8 +123,7 @@ def peers(results: Results) -> Figure | None:
         axes.barh(places, middle, color=[COLOURS[name] for name in found], height=0.7, zorder=2)
         axes.hlines(places, lower, upper, color="#333333", linewidth=1, zorder=3)
         for place, ratio, end in zip(places, middle, upper, strict=True):
-            style = {"textcoords": "offset points", "va": "center", "fontsize": 8}
-            axes.annotate(number_text(ratio), (end, place), (4, 0), **style)
+            axes.annotate(f" {number_text(ratio)}", (end, place), va="center", fontsize=8)
         axes.axvline(1, color=COLOURS[PYADAM], linewidth=1, zorder=1)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(PLAIN)

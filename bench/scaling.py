@@ -95,9 +95,9 @@ def parts(seconds: Seconds) -> list[str]:
     rows = []
     for (case, threads), taken in seconds.items():
         speed = f"{BYTES_MOVED * case.elements / taken / 1e9:.1f} GB/s"
-        said = predicted.get((case, threads))
-        model = ("-", "-") if said is None else (time_text(said), f"{said / taken - 1:+.0%}")
-        rows.append([case.name, str(threads), time_text(taken), speed, *model])
+        model = predicted.get((case, threads))
+        ending = (time_text(model), f"{model / taken - 1:+.0%}") if model else ("-", "-")
+        rows.append([case.name, str(threads), time_text(taken), speed, *ending])
     header = ["elements", "threads", "measured", "bytes moved", "model", "model's error"]
     return [table(header, rows), "\n".join(lines)]
 

@@ -171,7 +171,7 @@ def test_a_contest_names_who_cannot_run(bench: dict[str, ModuleType], monkeypatc
     assert found["pyadam"]["ratio"] == [1, 1, 1]
     assert found["NumPy"]["rounds"] == 3
     assert run.present(few) == few
-    with pytest.raises(contest.MissingError, match="pyadam cannot run: .*it said nothing"):
+    with pytest.raises(contest.MissingError, match=r"pyadam cannot run: .*it said nothing"):
         contest.Contest(1, 1e-5, {"pyadam": "true"}).present(few)
 
 

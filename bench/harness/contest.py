@@ -50,7 +50,7 @@ def environment(python: str, threads: int) -> dict[str, str]:
         "JAX_PLATFORMS": "cpu",
         "DS_ACCELERATOR": "cpu",
         "PATH": f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # DeepSpeed looks for ninja there
-        "PYTHONPATH": f"{BENCH}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(BENCH), os.environ.get("PYTHONPATH")))),
     }
 
 
