@@ -60,12 +60,12 @@ class Case:
         return p, g
 
 
-def model(name: str, dtype: str = "float32", **options: bool) -> Case:
+def model(name: str, dtype: str = "float32", **options: Any) -> Case:
     """Return the case of a model's parameters."""
     return Case(name if dtype == "float32" else f"{name} {dtype}", MODELS[name], dtype, **options)
 
 
-def arrays(count: int, elements: int, **options: bool) -> Case:
+def arrays(count: int, elements: int, **options: Any) -> Case:
     """Return the case of equal arrays."""
     name = f"{elements:,}" if count == 1 else f"{count:,} arrays of {elements:,}"
     return Case(name, ((elements,),) * count, **options)
