@@ -90,8 +90,7 @@ def main() -> None:
     args = parse_arguments()
     results = json.loads(args.file.read_text(encoding="utf-8")) if args.file else measure(args)
     print(*report.details(results), sep="\n\n")
-    args.json = None
-    SECTION.publish(args, {**results["machine"], **results["versions"]}, report.readme_parts(results), results)
+    SECTION.publish(args, {**results["machine"], **results["versions"]}, report.readme_parts(results), None)
     sys.exit(1 if results["wrong"] else 0)
 
 

@@ -43,10 +43,10 @@ class Section:
         return args
 
     def publish(self, args: argparse.Namespace, facts: Mapping[str, str], parts: list[str], measured: Any) -> None:
-        """Print the parts and what they depend on; write them and the measured numbers where that was asked for."""
+        """Print the parts and what they depend on; write them, and numbers that are not saved yet, where asked to."""
         text = "\n\n".join([*parts, sentence(facts)])
         print(f"\n{text}")
-        if args.json:
+        if args.json and measured is not None:
             save(args.json, {"machine": dict(facts), "measured": measured})
         if args.update:
             rewrite(ROOT / self.document, self.name, text)
