@@ -27,7 +27,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from harness.program import ROOT
+
 RECORD = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.05
 ISAS = ("sse2", "avx2")
@@ -56,36 +57,26 @@ def run(*command: str | Path, **options: Any) -> str:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return str(done.stdout)
 
 
-def total(file: Path) -> int:
+def callgrind(counts: Path, *command: str | Path, options: tuple[str, ...] = (), **keywords: Any) -> str:
+    """Run a command under callgrind, which writes to `counts`; return what the command prints."""
+    return run("valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}", *options, *command, **keywords)
+
+
+def total(counts: Path) -> int:
     """Return the instructions that a file of callgrind's counts."""
-    found = re.search(r"^(?:totals|summary): (\d+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.search(r"^(?:totals|summary): (\d+)", counts.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
-        raise RuntimeError(f"{file.name} has no total")
+        raise RuntimeError(f"{counts.name} has no total")
     return int(found[1])
-
-
-def callgrind(folder: Path, *command: str | Path, options: tuple[str, ...] = (), **keywords: Any) -> str:
-    """Run a command under callgrind, which writes to ``counts`` in the folder; return what the command prints."""
-    return run(
-        "valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / 'counts'}", *options, *command, **keywords
-    )
 
 
 def build(folder: Path) -> tuple[Path, str]:
     """Return the program of all rules, and the compiler that has built it."""
-    run(
-        "cmake",
-        "-S",
-        ROOT,
-        "-B",
-        folder,
-        "-DPYADAM_PYTHON=OFF",
-        "-DPYADAM_INSTRUCTIONS=ON",
-        "-DCMAKE_BUILD_TYPE=Release",
-    )
+    options = ["-DPYADAM_PYTHON=OFF", "-DPYADAM_INSTRUCTIONS=ON", "-DCMAKE_BUILD_TYPE=Release"]
+    run("cmake", "-S", ROOT, "-B", folder, *options)
     run("cmake", "--build", folder, "--target", "pyadam_instructions", "--parallel", "2")
     (settings,) = folder.glob("CMakeFiles/*/CMakeCXXCompiler.cmake")
     known = dict(re.findall(r'^set\((CMAKE_CXX_COMPILER_\w+) "([^"]*)"\)', settings.read_text(), re.MULTILINE))
@@ -96,26 +87,26 @@ def build(folder: Path) -> tuple[Path, str]:
 def kernel_counts(program: Path, isa: str) -> Counts:
     """Return the instructions per element of a step of every rule, from one run of the program."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        output = callgrind(folder, program, isa, options=("--dump-before=pyadam_part_begins",))
+        counts = Path(name, "counts")
+        output = callgrind(counts, program, isa, options=("--dump-before=pyadam_part_begins",))
         settings, rules = output.splitlines()[:2], output.splitlines()[2:]
         elements, steps = (int(line.split()[1]) for line in settings)
         # Part 1 ends when the first rule begins; then parts of a rule and of what lies between take turns.
         return {
-            f"{isa} {rule}": round(total(folder / f"counts.{2 * i + 2}") / (elements * steps), 4)
+            f"{isa} {rule}": round(total(counts.with_suffix(f".{2 * i + 2}")) / (elements * steps), 4)
             for i, rule in enumerate(rules)
         }
 
 
 def step_program(*steps: int) -> int:
     """Return the instructions of a whole run of Python that takes so many steps."""
-    fixed = {"PYTHONHASHSEED": "0", "PYADAM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYADAM_ISA": "avx2"}
-    fixed["OPENBLAS_NUM_THREADS"] = "1"
+    threads = {f"{name}_NUM_THREADS": "1" for name in ("PYADAM", "OMP", "OPENBLAS")}
+    fixed = {"PYTHONHASHSEED": "0", "PYADAM_ISA": "avx2", **threads}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        arguments = (sys.executable, "-c", STEP_PROGRAM, *map(str, steps))
-        callgrind(folder, *arguments, env={**os.environ, **fixed})
-        return total(folder / "counts")
+        counts = Path(name, "counts")
+        command = (sys.executable, "-c", STEP_PROGRAM, *map(str, steps))
+        callgrind(counts, *command, env={**os.environ, **fixed})
+        return total(counts)
 
 
 def step_counts() -> Counts:
@@ -159,9 +150,7 @@ def count_all() -> dict[str, tuple[str, Counts]]:
     """Return, for the kernels and for `opt.step`, what the counts depend on, and the counts."""
     with tempfile.TemporaryDirectory() as folder:
         program, compiler = build(Path(folder))
-        kernels: Counts = {}
-        for isa in ISAS:
-            kernels.update(kernel_counts(program, isa))
+        kernels = {name: count for isa in ISAS for name, count in kernel_counts(program, isa).items()}
     return {"kernels": (compiler, kernels), "opt.step": (python_version(), step_counts())}
 
 
@@ -198,7 +187,7 @@ def main() -> int:
     except RuntimeError as error:
         print(error)
         return 2
-    recorded = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {part: {} for part in counted}
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))
     if args.check:
         return check(recorded, counted)
     for part, (versions, counts) in counted.items():

@@ -6,123 +6,53 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import ml_dtypes
 import numpy as np
-from footprint import ROOT
-from machine import describe, sentence
-from markdown import rewrite, table, time_text
-from numpy.typing import NDArray
-from timing import alternate
+from harness.machine import describe
+from harness.program import Section
+from harness.tables import table, time_text
+from harness.timing import Step, alternate, medians
+from harness.ways import LARGE, QUICK, Way, numbers
+from ml_dtypes import bfloat16
 
 import pyadam
-from pyadam import reference
 
-Array = NDArray[Any]
-Step = Callable[[], object]
-LARGE, QUICK = 2**25, 2**18
+SECTION = Section("docs/one_pass.md", "one pass")
 SCALE, CLIP, DECAY = 1024.0, 1.0, 0.999
 
 
-@dataclass(frozen=True)
-class Way:
-    """Options of the optimizer and of its step, and the bytes per parameter that the step moves."""
-
-    name: str
-    moved: int
-    options: dict[str, Any]
-    param: Any = np.float32
-    grad: Any = np.float32
-    grad_scale: float = 1.0
-    zero_grad: bool = False
+def adamw(name: str, moved: int, step: dict[str, Any] | None = None, bits: int = 32, **options: Any) -> Way:
+    """Return AdamW with these options; parameters and gradients are of 32 or of 16 bits."""
+    dtype = bfloat16 if bits == 16 else np.float32
+    return Way(name, moved, partial(pyadam.AdamW, **options), dtype, dtype, step or {})
 
 
-NAME = "one pass"
-PLAIN = Way("float32", 28, {})
+EXTRAS: dict[str, Any] = {"clip_norm": CLIP, "skip_nonfinite": True, "ema_decay": DECAY}
+SMALL_STATE: dict[str, Any] = {"state_dtype": "bfloat16"}
+PLAIN = adamw("float32", 28)
+ONE_PASS = adamw("pyadam, one pass", 40, {"grad_scale": SCALE}, **EXTRAS)
 WAYS = [
-    Way("clip_norm", 32, {"clip_norm": CLIP}),
-    Way("skip_nonfinite", 32, {"skip_nonfinite": True}),
-    Way("clip_value", 28, {"clip_value": 0.5}),
-    Way("ema_decay", 36, {"ema_decay": DECAY}),
-    Way("zero_grad", 32, {}, zero_grad=True),
-    Way(
-        "all of these",
-        44,
-        {"clip_norm": CLIP, "skip_nonfinite": True, "clip_value": 0.5, "ema_decay": DECAY},
-        grad_scale=SCALE,
-        zero_grad=True,
-    ),
-    Way("bfloat16 gradients", 26, {}, grad=ml_dtypes.bfloat16),
-    Way(
-        "bfloat16 parameters and gradients, master='float32'",
-        30,
-        {"master": "float32"},
-        ml_dtypes.bfloat16,
-        ml_dtypes.bfloat16,
-    ),
-    Way("the same, master='split'", 26, {"master": "split"}, ml_dtypes.bfloat16, ml_dtypes.bfloat16),
-    Way("the same, master='stochastic'", 22, {"master": "stochastic"}, ml_dtypes.bfloat16, ml_dtypes.bfloat16),
-    Way("float32, state_dtype='bfloat16'", 20, {"state_dtype": "bfloat16"}),
-    Way(
-        "bfloat16 split, state_dtype='bfloat16'",
-        18,
-        {"master": "split", "state_dtype": "bfloat16"},
-        ml_dtypes.bfloat16,
-        ml_dtypes.bfloat16,
-    ),
-    Way(
-        "bfloat16 stochastic, state_dtype='bfloat16'",
-        14,
-        {"master": "stochastic", "state_dtype": "bfloat16"},
-        ml_dtypes.bfloat16,
-        ml_dtypes.bfloat16,
-    ),
+    adamw("clip_norm", 32, clip_norm=CLIP),
+    adamw("skip_nonfinite", 32, skip_nonfinite=True),
+    adamw("clip_value", 28, clip_value=0.5),
+    adamw("ema_decay", 36, ema_decay=DECAY),
+    adamw("zero_grad", 32, {"zero_grad": True}),
+    adamw("all of these", 44, {"grad_scale": SCALE, "zero_grad": True}, clip_value=0.5, **EXTRAS),
+    Way("bfloat16 gradients", 26, pyadam.AdamW, grad=bfloat16),
+    adamw("bfloat16 parameters and gradients, master='float32'", 30, bits=16, master="float32"),
+    adamw("the same, master='split'", 26, bits=16, master="split"),
+    adamw("the same, master='stochastic'", 22, bits=16, master="stochastic"),
+    adamw("float32, state_dtype='bfloat16'", 20, **SMALL_STATE),
+    adamw("bfloat16 split, state_dtype='bfloat16'", 18, bits=16, master="split", **SMALL_STATE),
+    adamw("bfloat16 stochastic, state_dtype='bfloat16'", 14, bits=16, master="stochastic", **SMALL_STATE),
 ]
-
-
-def numbers(size: int, dtype: Any, seed: int) -> Array:
-    """Return normal numbers."""
-    return np.random.default_rng(seed).standard_normal(size, dtype=np.float32).astype(dtype)
-
-
-def check(way: Way) -> None:
-    """Assert that a few steps are the reference's, to the last bit."""
-    p = numbers(5000, way.param, 0)
-    opt = pyadam.AdamW(p, **way.options)
-    group = opt.param_groups[0]
-    expected = reference.Parameter(p, group.rule, group.options)
-    for seed in range(1, 4):
-        g = numbers(5000, way.grad, seed)
-        kept = g.copy()
-        opt.step(g, grad_scale=way.grad_scale, zero_grad=way.zero_grad)
-        clip_norm = way.options.get("clip_norm")
-        reference.step([expected], [kept], grad_scale=way.grad_scale, clip_norm=clip_norm)
-    assert p.tobytes() == expected.p.tobytes(), way.name
-
-
-def stepper(way: Way, size: int) -> Step:
-    """Return a function that takes a step on arrays of its own."""
-    opt = pyadam.AdamW(numbers(size, way.param, 0), **way.options)
-    g = numbers(size, way.grad, 1)
-    if way.grad_scale == 1.0 and not way.zero_grad:
-        return lambda: opt.step(g)
-    return lambda: opt.step(g, grad_scale=way.grad_scale, zero_grad=way.zero_grad)
-
-
-def one_pass(size: int) -> Step:
-    """Return pyadam's step with unscaling, skipping, clipping and averaging."""
-    opt = pyadam.AdamW(numbers(size, np.float32, 0), clip_norm=CLIP, skip_nonfinite=True, ema_decay=DECAY)
-    g = numbers(size, np.float32, 1)
-    return lambda: opt.step(g, grad_scale=SCALE)
 
 
 def numpy_passes(size: int) -> Step:
     """Return the same in NumPy, without needless temporaries."""
-    p, g = numbers(size, np.float32, 0), numbers(size, np.float32, 1)
+    p, g = (numbers(size, np.float32, seed) for seed in range(2))
     m, v, average = np.zeros_like(p), np.zeros_like(p), p.copy()
     t = 0
 
@@ -164,45 +94,30 @@ def torch_passes(size: int) -> Step:
     return step
 
 
-def ratios(steps: list[Step], rounds: int) -> tuple[Array, Array]:
-    """Return the median seconds of each step, and the median ratio of each to the first in the same round."""
-    seconds = alternate(steps, range(rounds), 5e-3)
-    return np.median(seconds, axis=0), np.median(seconds / seconds[:, :1], axis=0)
-
-
 def main() -> None:
     """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small arrays and few rounds, to check that all works")
-    parser.add_argument("--rounds", type=int, help="rounds per case (default: 15, or 3 with --quick)")
-    parser.add_argument("--write", action="store_true", help="rewrite the tables in docs/one_pass.md")
-    args = parser.parse_args()
-    size = QUICK if args.quick else LARGE
-    rounds = args.rounds or (3 if args.quick else 15)
-
+    args = SECTION.parse(SECTION.parser(__doc__, rounds=15))
+    facts, size = describe(), QUICK if args.quick else LARGE
     rows = []
-    plain = stepper(PLAIN, size)
     for way in WAYS:
-        check(way)
-        (_, seconds), (_, ratio) = ratios([plain, stepper(way, size)], rounds)
-        rows.append([way.name, str(way.moved), time_text(seconds), f"{ratio:.2f}", f"{way.moved / 28:.2f}"])
+        way.check()
+        seconds, ratio = way.beside(PLAIN, size, args.rounds)
+        rows.append([way.name, str(way.moved), time_text(seconds), f"{ratio:.2f}", f"{way.moved / PLAIN.moved:.2f}"])
         print(*rows[-1], sep="  ", flush=True)
-    header = ["AdamW with", "bytes per parameter", "time", "over plain float32's", "bytes, over plain float32's"]
-    ways = table(header, rows)
+    ways = table(
+        ["AdamW with", "bytes per parameter", "time", "over plain float32's", "bytes, over plain float32's"], rows
+    )
 
-    names, steps = ["pyadam, one pass", "NumPy"], [one_pass(size), numpy_passes(size)]
+    ONE_PASS.check()
+    steps = {ONE_PASS.name: ONE_PASS.stepper(size), "NumPy": numpy_passes(size)}
     try:
-        steps.append(torch_passes(size))
-        names.append("torch: unscale and check, clip_grad_norm_, fused AdamW, _foreach_lerp_")
+        steps["torch: unscale and check, clip_grad_norm_, fused AdamW, _foreach_lerp_"] = torch_passes(size)
     except ImportError:
         print("torch is not installed: not compared with")
-    seconds, ratio = ratios(steps, rounds)
-    rows = [[name, time_text(s), f"{r:.2f}"] for name, s, r in zip(names, seconds, ratio, strict=True)]
-    whole = table(["unscale, check, clip, AdamW, average", "time", "over pyadam's"], rows)
-    text = f"{ways}\n\n{whole}\n\n{sentence(describe(pyadam.get_num_threads()))}"
-    print("", text, sep="\n")
-    if args.write:
-        rewrite(ROOT / "docs/one_pass.md", NAME, text)
+    columns = zip(steps, *medians(alternate(list(steps.values()), args.rounds)), strict=True)
+    whole = [[name, time_text(s), f"{r:.2f}"] for name, s, r in columns]
+    header = ["unscale, check, clip, AdamW, average", "time", "over pyadam's"]
+    SECTION.publish(args, facts, [ways, table(header, whole)], rows + whole)
 
 
 if __name__ == "__main__":

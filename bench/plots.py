@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from footprint import ROOT
-from markdown import number_text, time_text
-from report import PYADAM, measured, median
+from harness.program import ROOT
+from harness.report import PYADAM, measured
+from harness.tables import number_text, time_text
 
 try:
     from matplotlib.axes import Axes
@@ -42,76 +42,56 @@ PLAIN = FuncFormatter(lambda value, _: f"{value:,g}")
 BYTES_PER_STEP = 7  # of an element's size: p, g, m, v read, p, m, v written
 
 
-def new_figure(width: float, height: float, columns: int, **options: Any) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure with a row of axes, light and without a box."""
+def new_figure(width: float, height: float, columns: int, title: str, results: Results) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a row of axes, light and without a box, and with the machine below its title."""
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    (row,) = figure.subplots(1, columns, squeeze=False, **options)
+    (row,) = figure.subplots(1, columns, squeeze=False, sharey=True)
     for axes in row:
         axes.grid(alpha=0.25, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=9)
-    return figure, row
+    facts = results["machine"]
+    machine = f"{facts['CPU']}, {facts['threads']} threads, {facts['ISA']}, {facts['date']}"
+    figure.suptitle(f"{title}\n{machine}", fontsize=10)
+    return figure, list(row)
 
 
-def logarithmic(axes: Axes) -> None:
-    """Make both scales logarithmic, with numbers that can be read."""
+def draw_lines(axes: Axes, results: Results, cases: Sequence[Any], x: str, y: Callable[[Any, float], float]) -> None:
+    """Draw a line per contender, pyadam on top and the floor dashed: what `y` makes of each case and its seconds."""
+    for name in measured(results):
+        points = [(case[x], y(case, case["results"][name]["seconds"][1])) for case in cases if name in case["results"]]
+        if points:
+            is_own = name == PYADAM
+            axes.plot(
+                *zip(*sorted(points), strict=True),
+                label=name,
+                color=COLOURS[name],
+                linestyle="--" if name == FLOOR else "-",
+                linewidth=2.4 if is_own else 1.3,
+                marker="o",
+                markersize=5 if is_own else 3,
+                zorder=4 if name == FLOOR else 3 if is_own else 2,
+            )
     axes.set(xscale="log", yscale="log")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_formatter(PLAIN)
 
 
-def machine_line(results: Results) -> str:
-    """Return where and with how many threads this was measured."""
-    facts = results["machine"]
-    return f"{facts['CPU']}, {facts['threads']} threads, {facts['ISA']}, {facts['date']}"
-
-
-def draw_lines(axes: Axes, series: Mapping[str, Sequence[tuple[float, float]]]) -> None:
-    """Draw a line per contender, pyadam on top and the floor dashed."""
-    for name, points in series.items():
-        is_own = name == PYADAM
-        axes.plot(
-            *zip(*sorted(points), strict=True),
-            label=name,
-            color=COLOURS[name],
-            linestyle="--" if name == FLOOR else "-",
-            linewidth=2.4 if is_own else 1.3,
-            marker="o",
-            markersize=5 if is_own else 3,
-            zorder=4 if name == FLOOR else 3 if is_own else 2,
-        )
-
-
-def series_of(results: Results, cases: Sequence[Any], x: str, y: Any) -> dict[str, list[tuple[float, float]]]:
-    """Return points per contender: the number `x` of each case, and what `y` makes of case and result."""
-    return {
-        name: points
-        for name in measured(results)
-        if (points := [(case[x], y(case, case["results"][name])) for case in cases if name in case["results"]])
-    }
-
-
-def gigabytes_per_second(case: Mapping[str, Any], found: Mapping[str, Any]) -> float:
-    """Return the bandwidth of a step, counting the bytes that Adam must move."""
-    itemsize = 8 if case["dtype"] == "float64" else 4
-    return float(BYTES_PER_STEP * itemsize * case["elements"] / median(found, "seconds") / 1e9)
-
-
 def bandwidth(results: Results) -> Figure | None:
     """Draw bytes per second against the size of one array."""
     cases = [case for case in results["cases"] if case["tensors"] == 1]
-    dtypes = [dtype for dtype in ("float32", "float64") if sum(case["dtype"] == dtype for case in cases) > 1]
+    dtypes = {"float32": 4, "float64": 8}
+    dtypes = {dtype: size for dtype, size in dtypes.items() if sum(case["dtype"] == dtype for case in cases) > 1}
     if not dtypes:
         return None
-    figure, row = new_figure(10, 4.4, len(dtypes), sharey=True)
-    for axes, dtype in zip(row, dtypes, strict=True):
-        draw_lines(
-            axes, series_of(results, [c for c in cases if c["dtype"] == dtype], "elements", gigabytes_per_second)
-        )
-        logarithmic(axes)
+    figure, row = new_figure(10, 4.4, len(dtypes), "Bandwidth of a step: higher is better", results)
+    for axes, (dtype, size) in zip(row, dtypes.items(), strict=True):
+        moved = BYTES_PER_STEP * size / 1e9
+        of_dtype = [case for case in cases if case["dtype"] == dtype]
+        draw_lines(axes, results, of_dtype, "elements", lambda case, s, moved=moved: moved * case["elements"] / s)
         axes.set_xlabel(f"elements of one {dtype} array")
     row[0].set_ylabel("GB/s that Adam must move")
-    finish(figure, row, "Bandwidth of a step: higher is better", results)
+    figure.legend(*row[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
     return figure
 
 
@@ -120,11 +100,10 @@ def tensors(results: Results) -> Figure | None:
     cases = [c for c in results["cases"] if c["elements"] == 100 * c["tensors"] and c["dtype"] == "float32"]
     if len(cases) < 2:
         return None
-    figure, row = new_figure(7.6, 4.4, 1)
-    draw_lines(row[0], series_of(results, cases, "tensors", lambda _, found: median(found, "seconds") * 1e6))
-    logarithmic(row[0])
-    row[0].set(xlabel="arrays of 100 float32 elements", ylabel="µs per step")
-    finish(figure, row, "Time of a step over many small arrays: lower is better", results)
+    figure, (axes,) = new_figure(7.6, 4.4, 1, "Time of a step over many small arrays: lower is better", results)
+    draw_lines(axes, results, cases, "tensors", lambda _, seconds: seconds * 1e6)
+    axes.set(xlabel="arrays of 100 float32 elements", ylabel="µs per step")
+    figure.legend(loc="outside right center", fontsize=8, frameon=False)
     return figure
 
 
@@ -135,41 +114,27 @@ def peers(results: Results) -> Figure | None:
     if not chosen:
         return None
     names = [name for name in measured(results) if any(name in by_name[case] for case in chosen)]
-    figure, row = new_figure(3 * len(chosen) + 1, 4.0, len(chosen), sharey=True)
+    title = "Adam in float32 beside its peers: longer is slower"
+    figure, row = new_figure(3 * len(chosen) + 1, 4.0, len(chosen), title, results)
     for axes, case in zip(row, chosen, strict=True):
         found = {name: by_name[case][name] for name in names if name in by_name[case]}
         places = [names.index(name) for name in found]
-        medians = [median(row, "ratio") for row in found.values()]
-        ends = [[row["ratio"][1] - row["ratio"][0], row["ratio"][2] - row["ratio"][1]] for row in found.values()]
-        axes.barh(places, medians, color=[COLOURS[name] for name in found], height=0.7, zorder=2)
-        axes.errorbar(medians, places, xerr=list(zip(*ends, strict=True)), fmt="none", ecolor="#333333", elinewidth=1)
-        for place, ratio, (_, upper) in zip(places, medians, ends, strict=True):
-            axes.annotate(
-                number_text(ratio), (ratio + upper, place), (4, 0), textcoords="offset points", va="center", fontsize=8
-            )
+        lower, middle, upper = zip(*(entry["ratio"] for entry in found.values()), strict=True)
+        axes.barh(places, middle, color=[COLOURS[name] for name in found], height=0.7, zorder=2)
+        axes.hlines(places, lower, upper, color="#333333", linewidth=1, zorder=3)
+        for place, ratio, end in zip(places, middle, upper, strict=True):
+            axes.annotate(f" {number_text(ratio)}", (end, place), va="center", fontsize=8)
         axes.axvline(1, color=COLOURS[PYADAM], linewidth=1, zorder=1)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(PLAIN)
-        axes.set_xlim(0.5, 4 * max(medians))
-        axes.set_title(f"{case}\npyadam: {time_of(found[PYADAM])}", fontsize=9)
+        axes.set_xlim(0.5, 4 * max(middle))
+        own = time_text(found[PYADAM]["seconds"][1]).replace("us", "µs")
+        axes.set_title(f"{case}\npyadam: {own}", fontsize=9)
         axes.set_yticks(range(len(names)), names)
         axes.grid(visible=False, axis="y")
     row[0].invert_yaxis()
     figure.supxlabel("time over pyadam's, with quartiles", fontsize=10)
-    figure.suptitle(f"Adam in float32 beside its peers: longer is slower\n{machine_line(results)}", fontsize=10)
     return figure
-
-
-def time_of(found: Mapping[str, Any]) -> str:
-    """Return the median time of a step as text."""
-    return time_text(median(found, "seconds")).replace("us", "µs")
-
-
-def finish(figure: Figure, row: Sequence[Axes], title: str, results: Results) -> None:
-    """Add the title, the machine and one legend beside the axes."""
-    figure.suptitle(f"{title}\n{machine_line(results)}", fontsize=10)
-    handles, labels = max((axes.get_legend_handles_labels() for axes in row), key=lambda pair: len(pair[1]))
-    figure.legend(handles, labels, loc="outside right center", fontsize=8, frameon=False)
 
 
 PICTURES = {"bench_bandwidth.png": bandwidth, "bench_tensors.png": tensors, "bench_peers.png": peers}
@@ -184,12 +149,9 @@ def main() -> None:
     results = json.loads(args.file.read_text(encoding="utf-8"))
     args.out.mkdir(parents=True, exist_ok=True)
     for name, draw in PICTURES.items():
-        figure = draw(results)
-        if figure is None:
-            print(f"{name}: {args.file} has not the cases for it")
-        else:
+        if figure := draw(results):
             figure.savefig(args.out / name)
-            print(args.out / name)
+        print(args.out / name if figure else f"{name}: {args.file} has not the cases for it")
 
 
 if __name__ == "__main__":

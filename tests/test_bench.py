@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from math import prod
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,24 +22,20 @@ from pyadam import _core
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-MODULES = (
-    "cases", "contenders", "floor", "instructions", "markdown", "missing", "report", "rules", "scaling", "timing",
-    "worker",
-)  # fmt: skip
+HARNESS = ("cases", "contenders", "contest", "models", "report", "tables", "worker")
+PROGRAMS = ("distributed", "instructions", "one_pass", "rule_costs", "run", "scaling", "torch_optimizers")
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[dict[str, ModuleType]]:
-    """Import the benchmark's modules; one of them is called rules, as one of the tests' is."""
-    hidden = {name: sys.modules.pop(name) for name in MODULES if name in sys.modules}
+    """Import the benchmark's modules, and forget them afterwards."""
     sys.path.insert(0, str(BENCH))
     try:
-        yield {name: __import__(name) for name in MODULES}
+        yield {name: import_module(f"harness.{name}") for name in HARNESS} | {n: import_module(n) for n in PROGRAMS}
     finally:
         sys.path.remove(str(BENCH))
-        for name in MODULES:
+        for name in [*PROGRAMS, *(name for name in sys.modules if name.partition(".")[0] == "harness")]:
             sys.modules.pop(name, None)
-        sys.modules.update(hidden)
 
 
 def test_pyadam_gives_the_reference_s_bits_in_every_case(bench: dict[str, ModuleType]) -> None:
@@ -73,13 +71,17 @@ def test_a_wrong_answer_is_refused(bench: dict[str, ModuleType]) -> None:
 def test_models_have_their_published_size(
     bench: dict[str, ModuleType], model: str, tensors: int, parameters: int
 ) -> None:
-    known = bench["cases"].MODELS[model]
-    assert (len(known["shapes"]), sum(map(prod, known["shapes"]))) == (tensors, parameters)
-    assert (known["tensors"], known["parameters"]) == (tensors, parameters)
+    shapes = bench["models"].MODELS[model]
+    assert (len(shapes), sum(map(prod, shapes))) == (tensors, parameters)
 
 
 def test_every_rule_is_measured_and_counted(bench: dict[str, ModuleType]) -> None:
-    assert set(bench["rules"].RULES) == set(_core.RULES)
+    ways = bench["rule_costs"].WAYS
+    assert [way.name for way in ways] == list(_core.RULES)
+    for way in ways:
+        assert way.make(np.ones(1, np.float32)).param_groups[0].rule == way.name
+        if way.name != "lamb":  # goes through memory twice
+            assert way.moved == 4 * (3 + 2 * len(_core.RULES[way.name][0]))
     recorded = json.loads((BENCH / "instructions.json").read_text(encoding="utf-8"))
     expected = {
         f"{isa} {rule} {dtype}" for isa in ("sse2", "avx2") for rule in _core.RULES for dtype in ("float32", "float64")
@@ -100,8 +102,9 @@ def test_a_worker_answers_in_lines_of_json(bench: dict[str, ModuleType]) -> None
             "batch_seconds": 1e-5,
         }
         done = subprocess.run(
-            [sys.executable, BENCH / "worker.py"],
-            input=f"{json.dumps(request)}\n{{}}\n",
+            [sys.executable, "-m", "harness.worker"],
+            input=f'{json.dumps(request)}\n{{"measure": "step"}}\n',
+            env=bench["contest"].environment(sys.executable, 1),
             capture_output=True,
             text=True,
             check=True,
@@ -130,56 +133,66 @@ def test_tables_come_from_the_json(bench: dict[str, ModuleType], tmp_path: Path)
             for case in bench["cases"].CASES
         ],
     }
-    text = bench["report"].readme_text(results)
+    text = "\n\n".join(bench["report"].readme_parts(results))
     assert "| 1M | 2 us | 4.5 |" in text
     assert "Not measured: numba (ModuleNotFoundError: No module named 'numba')." in text
-    begin, end = bench["markdown"].markers(bench["report"].NAME)
+    begin, end = (f"<!-- speed table: {border} -->" for border in ("begin", "end"))
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter", encoding="utf-8")
-    bench["markdown"].rewrite(readme, bench["report"].NAME, text)
+    bench["tables"].rewrite(readme, "speed table", text)
     assert readme.read_text(encoding="utf-8") == f"before\n{begin}\n{text}\n{end}\nafter"
     with pytest.raises(ValueError, match="once each"):
-        bench["markdown"].with_text("no markers", bench["report"].NAME, text)
+        bench["tables"].with_text("no markers", "speed table", text)
 
 
-def test_documents_have_the_markers_that_scripts_rewrite(bench: dict[str, ModuleType]) -> None:
-    written = {
-        "README.md": {bench["report"].NAME, bench["rules"].NAME, "table of pyadam.torch"},
-        "docs/one_pass.md": {"one pass"},
-        "docs/scaling.md": {f"scaling {part}" for part in ("constants", "measured", "memory", "predicted")}
-        | {f"distributed {part}" for part in ("measured", "model", "predicted")},
-    }
-    for document, names in written.items():
+def test_documents_have_the_markers_that_programs_rewrite(bench: dict[str, ModuleType]) -> None:
+    sections = [bench[name].SECTION for name in PROGRAMS if name != "instructions"]
+    for document in ("README.md", "docs/one_pass.md", "docs/scaling.md"):
         text = (ROOT / document).read_text(encoding="utf-8")
-        assert set(re.findall("<!-- (.*): begin -->", text)) == names
+        names = [section.name for section in sections if section.document == document]
+        assert sorted(re.findall("<!-- (.*): begin -->", text)) == sorted(names)
         for name in names:
-            bench["markdown"].with_text(text, name, "")
+            bench["tables"].with_text(text, name, "")
 
 
-def test_contenders_share_memory_in_groups_with_pyadam(bench: dict[str, ModuleType]) -> None:
-    sys.path.insert(0, str(BENCH))
-    try:
-        from contest import groups
-    finally:
-        sys.path.remove(str(BENCH))
-    contenders = bench["contenders"]
+def test_a_contest_names_who_cannot_run(bench: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy needs more memory than pyadam and there is just enough for pyadam; `true` is no interpreter."""
+    contest, contenders = bench["contest"], bench["contenders"]
     case = bench["cases"].Case("some", ((1000,),))
-    names = [[c.name for c in group] for group in groups(case, contenders.CONTENDERS, 14 * case.array_bytes)]
-    assert all(group[0] == "pyadam" for group in names)
-    assert all(sum(c.arrays for c in contenders.CONTENDERS if c.name in group) <= 14 for group in names)
-    assert sorted(name for group in names for name in group[1:]) == sorted(c.name for c in contenders.CONTENDERS[1:])
+    monkeypatch.setattr(contest, "available_bytes", lambda: 5 * case.array_bytes / contest.MEMORY_SHARE)
+    run = contest.Contest(1, 1e-5)
+    few = [contenders.PYADAM, contenders.BY_NAME["NumPy"]]
+    found = run.run(case, few, contest.within(3))["step"]
+    assert set(found) == {"pyadam"}
+    assert run.missing == {"NumPy, some": "not enough memory"}
+    monkeypatch.undo()
+    found = run.run(case, few, contest.within(3))["step"]
+    assert set(found) == {"pyadam", "NumPy"}
+    assert found["pyadam"]["ratio"] == [1, 1, 1]
+    assert found["NumPy"]["rounds"] == 3
+    assert run.present(few) == few
+    with pytest.raises(contest.MissingError, match=r"pyadam cannot run: .*it said nothing"):
+        contest.Contest(1, 1e-5, {"pyadam": "true"}).present(few)
 
 
-@pytest.mark.parametrize("last_level_bytes", [2**23, 2**25, 2**28])
-def test_the_model_is_right_where_it_was_fitted(last_level_bytes: int, bench: dict[str, ModuleType]) -> None:
+def test_models_are_shown_where_they_fit(bench: dict[str, ModuleType]) -> None:
     scaling = bench["scaling"]
-    caches = 2**20, last_level_bytes
-    known = scaling.sources(6, 2, last_level_bytes)
-    truth = scaling.Constants(1e-6, 1e-7, 5e-10, 1e-5, *caches, 30e9, 55e9, 20e9, 35e9)
-    seconds = {point: scaling.predicted(truth, point.case, point.threads) for point in known.values()}
-    found = scaling.constants(seconds, known, caches)
-    for point, taken in seconds.items():
-        assert scaling.predicted(found, point.case, point.threads) == pytest.approx(taken)
+    points = scaling.points(6, 2)
+
+    def seconds(case: Any, threads: int) -> float:
+        used = max(1, min(threads, case.elements // _core.get_min_share()))
+        moved = scaling.BYTES_MOVED * case.elements / (30e9 * threads)
+        short = 1e-6 + 1e-7 * (len(case.shapes) - 1) + 5e-10 * case.elements / used + (1e-5 if used > 1 else 0)
+        return moved if case.elements >= scaling.LONG else short
+
+    exact = {point: seconds(*point) for point in points}
+    _, text = scaling.parts(exact)
+    assert "`call` 1e+03 ns, `array` 100 ns, `element` 0.5 ns, `wake` 1e+04 ns; off by 0% at most." in text
+    assert "`bandwidth` 60.0 GB/s with `T` = 2, `bandwidth` 30.0 GB/s with `T` = 1; off by 0% at most." in text
+    largest = max(points, key=lambda point: point[0].elements)
+    table, text = scaling.parts({**exact, largest: 2 * exact[largest]})
+    assert "Long steps: no model, since it would be off by 50%." in text
+    assert table.count("| - | - |") > scaling.parts(exact)[0].count("| - | - |")
 
 
 def test_instructions_that_cannot_be_compared_are_said_to_be(

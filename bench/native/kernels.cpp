@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "../floor.hpp"
+#include "floor.hpp"
 #include "workload.hpp"
 
 namespace {

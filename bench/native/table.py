@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from markdown import table, time_text
+from harness.tables import table, time_text
 
 ROW = re.compile(r"(?P<work>\w+)/(?P<isa>\w+)/(?P<dtype>\w+)/elements:(?P<elements>\d+)/threads:(?P<threads>\d+)")
 ARITHMETIC = "divide_and_root"

@@ -9,37 +9,34 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from cases import Array, Case
-from contenders import CONTENDERS, Contender, Running
-from missing import reason_of
-from timing import batch_size, settle, time_batch
+
+from .cases import Array, Case
+from .contenders import BY_NAME, Contender, Running
+from .machine import lines_of
+from .timing import batch_size, settle, time_batch
 
 CHECKED_STEPS = 3
 TOLERANCES = {"float32": 1e-6, "float64": 1e-12}
-STATUS = Path("/proc/self/status")
 ENOUGH_FOR_MEMORY = 10**7  # elements: below, compilers and allocators weigh more than arrays
 
 
-def resident_bytes(name: str) -> int | None:
-    """Return VmRSS (now) or VmHWM (the peak), where the system tells."""
-    if not STATUS.exists():
-        return None
-    (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:")]
-    return int(line.split()[1]) * 1024
+def resident_bytes(name: str) -> float:
+    """Return VmRSS (now) or VmHWM (the peak), or NaN where the system does not tell."""
+    found = lines_of("/proc/self/status", f"{name}:")
+    return int(found[0].split()[0]) * 1024 if found else np.nan
 
 
 def forget_peak() -> None:
     """Let the peak of resident memory begin at what is resident now."""
-    if STATUS.exists():
-        Path("/proc/self/clear_refs").write_text("5")
+    if (file := Path("/proc/self/clear_refs")).exists():
+        file.write_text("5")
 
 
 def check(contender: Contender, case: Case, params: list[Array]) -> None:
@@ -54,12 +51,6 @@ def check(contender: Contender, case: Case, params: list[Array]) -> None:
             np.testing.assert_allclose(found, expected[: found.size], rtol=tolerance, atol=tolerance)
 
 
-def versions(contender: Contender) -> dict[str, str]:
-    """Return the versions of the distributions that the contender needs."""
-    distributions = packages_distributions()
-    return {name: version(name) for module in contender.modules for name in distributions[module][:1]}
-
-
 def build(contender: Contender, case: Case) -> tuple[Running, dict[str, Any]]:
     """Return the contender after its first steps, and what they took; raises AssertionError if they are wrong."""
     start = perf_counter()
@@ -72,39 +63,39 @@ def build(contender: Contender, case: Case) -> tuple[Running, dict[str, Any]]:
     start = perf_counter()
     running = contender.build(params, grads)
     constructed = perf_counter() - start
-    first = time_batch(running.step, 1)
+    first = time_batch(running.step)
     time_batch(running.step, CHECKED_STEPS - 1)
-    peak = resident_bytes("VmHWM")
+    extra = (resident_bytes("VmHWM") - before) / case.elements
     check(contender, case, list(running.params()))
-    facts = {
+    return running, {
         "import_seconds": imported,
         "construction_seconds": constructed,
         "first_step_seconds": first,
-        "extra_bytes_per_parameter": None
-        if before is None or peak is None or case.elements < ENOUGH_FOR_MEMORY
-        else (peak - before) / case.elements,
-        "versions": versions(contender),
+        "extra_bytes_per_parameter": None if np.isnan(extra) or case.elements < ENOUGH_FOR_MEMORY else extra,
+        "versions": {module: import_module(module).__version__ for module in contender.modules},
     }
-    return running, facts
 
 
-def serve(requests: Any, reply: Callable[[dict[str, Any]], None]) -> None:
-    """Build what the first line asks for, and time a batch for every other line."""
-    request = json.loads(requests.readline())
-    contender = next(c for c in CONTENDERS if c.name == request["contender"])
+def serve(requests: Iterable[str], reply: Callable[[dict[str, Any]], None]) -> None:
+    """Build what the first line asks for, and measure what every other line names."""
+    lines = iter(requests)
+    request = json.loads(next(lines))
     case = Case(request["name"], tuple(map(tuple, request["shapes"])), request["dtype"])
     try:
-        running, facts = build(contender, case)
+        running, facts = build(BY_NAME[request["contender"]], case)
     except AssertionError as error:
         return reply({"wrong": str(error).strip()})
     except Exception as error:  # whatever a peer's import or build raises is reported, and the others go on
-        return reply({"missing": reason_of(error)})
+        return reply({"missing": f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]})
     settle(running.step)
     calls = batch_size(running.step, request["batch_seconds"])
     reply(facts)
-    for _ in requests:
-        settle(running.step)
-        reply({"seconds": time_batch(running.step, calls) / calls})
+    for line in lines:
+        if (measure := json.loads(line)["measure"]) == "step":
+            settle(running.step)
+            reply({"seconds": time_batch(running.step, calls) / calls})
+        else:
+            reply({"seconds": running.measures[measure]()})
     return None
 
 
@@ -114,10 +105,9 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def reply(message: dict[str, Any]) -> None:
-        replies.write(json.dumps(message) + "\n")
-        replies.flush()
+        print(json.dumps(message), file=replies, flush=True)
 
-    serve(sys.stdin, reply)
+    serve(iter(sys.stdin.readline, ""), reply)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 Step = Callable[[], object]
 
+# Seconds of a batch: calls of short steps are timed together.
+BATCH, QUICK_BATCH = 5e-3, 1e-3
+
 # Arrays that fit the last-level cache are back in it from the third call on, and after 2 ms no thread of the contender
 # before still spins. A step that takes long needs no more than one call.
 SETTLING_CALLS, SETTLING_SECONDS, LONG_SECONDS = 3, 2e-3, 0.05
 
 
-def time_batch(step: Step, calls: int) -> float:
+def time_batch(step: Step, calls: int = 1) -> float:
     """Return the seconds that `calls` calls take."""
     start = perf_counter()
     for _ in range(calls):
@@ -41,19 +44,27 @@ def settle(step: Step) -> None:
         calls += 1
 
 
-def alternate(steps: Sequence[Step], rounds: Iterable[Any], batch_seconds: float) -> NDArray[np.float64]:
-    """Return the seconds per call, a row per round and a column per function.
+def alternate(
+    steps: Sequence[Step], rounds: int, batch_seconds: float = BATCH, prepare: Callable[[int], object] = lambda _: None
+) -> NDArray[np.float64]:
+    """Return the seconds per call, a row per round and a column per function; `prepare` gets the column before it.
 
     A round times a batch of calls of each function in turn, after a few untimed ones, so that a drift of the machine
     meets them all. There is no pause between functions, since waking a sleeping core costs more than sharing it with a
     worker of the function before that still spins.
     """
-    sizes = [batch_size(step, batch_seconds) for step in steps]
-    seconds = []
-    for _ in rounds:
-        row = []
-        for step, calls in zip(steps, sizes, strict=True):
+    sizes: dict[int, int] = {}
+    seconds = np.empty((rounds, len(steps)))
+    for row in seconds:
+        for i, step in enumerate(steps):
+            prepare(i)
             settle(step)
-            row.append(time_batch(step, calls) / calls)
-        seconds.append(row)
-    return np.array(seconds)
+            if i not in sizes:
+                sizes[i] = batch_size(step, batch_seconds)
+            row[i] = time_batch(step, sizes[i]) / sizes[i]
+    return seconds
+
+
+def medians(seconds: NDArray[np.float64]) -> tuple[Any, Any]:
+    """Return each column's median, and the median of its ratio to the first column in the same round."""
+    return np.median(seconds, axis=0), np.median(seconds / seconds[:, :1], axis=0)

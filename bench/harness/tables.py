@@ -1,4 +1,4 @@
-"""Numbers and tables as Markdown, and how they get into documents."""
+"""Numbers and tables as Markdown, and how they get into documents. Needs nothing but Python."""
 
 from __future__ import annotations
 
@@ -29,18 +29,12 @@ def number_text(value: float) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def markers(name: str) -> tuple[str, str]:
-    """Return the lines between which a document has what a script writes."""
-    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])
 
 
 def with_text(document: str, name: str, text: str) -> str:
-    """Return the document with `text` in place of what stands between the two markers."""
-    begin, end = markers(name)
+    """Return the document with `text` in place of what stands between the two markers of this name."""
+    begin, end = (f"<!-- {name}: {border} -->" for border in ("begin", "end"))
     if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
         raise ValueError(f"the document must have {begin!r} and, after it, {end!r}, once each")
     head, rest = document.split(begin)

@@ -1,21 +1,26 @@
 """pyadam and its peers, each built from the same arrays and stepped by the same call.
 
-A contender runs in a process of its own (worker.py), which may keep and change the arrays that it is given.
+A contender runs in a process of its own (worker.py), and may keep and change the arrays that it is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pkgutil import resolve_name
+from time import perf_counter
 from typing import Any
 
-import floor
 import numpy as np
-from cases import Array
 
 import pyadam
 from pyadam import reference
+
+from . import floor
+from .cases import Array, Case
+from .timing import time_batch
 
 Arrays = Sequence[Array]
 
@@ -24,10 +29,14 @@ LR, BETAS, EPS = 1e-3, (0.9, 0.999), 1e-8
 
 @dataclass(frozen=True)
 class Running:
-    """A contender with its arrays: `step` updates them, `params` returns them as they are now."""
+    """A contender with its arrays: `step` updates them, `params` returns them as they are now.
+
+    What else can be measured of it is in `measures`, as functions that return seconds.
+    """
 
     step: Callable[[], object]
     params: Callable[[], Arrays]
+    measures: Mapping[str, Callable[[], float]] = field(default_factory=dict)
 
 
 def adam_answer(p: Array, g: Array, steps: int, epsilon_hat: bool = False) -> Array:
@@ -61,6 +70,10 @@ class Contender:
     dtypes: tuple[str, ...] = ("float32", "float64")
     memory_bound_only: bool = False
     arrays: int = 4
+
+    def runs(self, case: Case) -> bool:
+        """Return whether there is something to measure."""
+        return case.dtype in self.dtypes and (case.memory_bound or not self.memory_bound_only)
 
 
 def pyadam_adam(params: Arrays, grads: Arrays) -> Running:
@@ -114,33 +127,50 @@ def numexpr_adam(params: Arrays, grads: Arrays) -> Running:
     return Running(step, lambda: params)
 
 
-def torch_running(params: Arrays, grads: Arrays, optimizer: Callable[[list[Any]], Any]) -> Running:
-    """Build what `optimizer` makes of PyTorch tensors over the arrays."""
+def torch_adam(path: str, params: Arrays, grads: Arrays, **options: Any) -> Running:
+    """Build an optimizer of PyTorch tensors over the arrays; `path` is its module and class."""
     import torch
 
     torch.set_num_threads(pyadam.get_num_threads())
+    build = partial(resolve_name(path), lr=LR, betas=BETAS, eps=EPS, **options)
     tensors = [torch.from_numpy(p) for p in params]
     for tensor, g in zip(tensors, grads, strict=True):
         tensor.grad = torch.from_numpy(g)
-    return Running(optimizer(tensors).step, lambda: params)
+
+    def beginning() -> float:
+        """Return the seconds of construction and first step, on the heap as the one before has left it."""
+        build(tensors).step()
+        gc.collect()
+        return time_batch(lambda: build(tensors).step())
+
+    training = cache(lambda: Training(build))  # made when it is first asked for
+    measures = {"beginning": beginning, "training": lambda: training().seconds()[0]}
+    measures["step after backward"] = lambda: training().seconds()[1]
+    return Running(build(tensors).step, lambda: params, measures)
 
 
-def torch_adam(params: Arrays, grads: Arrays, **options: Any) -> Running:
-    """Build PyTorch's Adam."""
-    import torch
+class Training:
+    """A small transformer that an optimizer trains."""
 
-    return torch_running(
-        params, grads, lambda tensors: torch.optim.Adam(tensors, lr=LR, betas=BETAS, eps=EPS, **options)
-    )
+    def __init__(self, build: Callable[[Any], Any]) -> None:
+        import torch
 
+        torch.manual_seed(0)
+        layer = torch.nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, batch_first=True)
+        self._model = torch.nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
+        self._optimizer = build(self._model.parameters())
+        self._x = torch.randn(4, 64, 256)
 
-def deepspeed_adam(params: Arrays, grads: Arrays) -> Running:
-    """Build DeepSpeed's CPUAdam, which it compiles on first use."""
-    from deepspeed.ops.adam import DeepSpeedCPUAdam
-
-    return torch_running(
-        params, grads, lambda tensors: DeepSpeedCPUAdam(tensors, lr=LR, betas=BETAS, eps=EPS, adamw_mode=False)
-    )
+    def seconds(self) -> tuple[float, float]:
+        """Return the seconds of the third of three steps of training, and of the optimizer's part of it."""
+        for _ in range(3):
+            start = perf_counter()
+            self._optimizer.zero_grad()
+            self._model(self._x).square().mean().backward()
+            middle = perf_counter()
+            self._optimizer.step()
+            end = perf_counter()
+        return end - start, end - middle
 
 
 def numba_adam(params: Arrays, grads: Arrays) -> Running:
@@ -211,17 +241,33 @@ def byte_floor(params: Arrays, grads: Arrays) -> Running:
     return Running(floor.Mover(params, grads, m, v, pyadam.get_num_threads()), lambda: params)
 
 
+TORCH, TORCH_ADAM = ("torch",), partial(torch_adam, "torch.optim:Adam")
+
 PYADAM = Contender("pyadam", pyadam_adam, exact=True)
+FUSED = Contender("torch fused", partial(TORCH_ADAM, fused=True), TORCH)
+DEEPSPEED = Contender(
+    "DeepSpeed",  # compiles its kernel on first use
+    partial(torch_adam, "deepspeed.ops.adam:DeepSpeedCPUAdam", adamw_mode=False),
+    ("deepspeed", "torch"),
+    dtypes=("float32",),
+)
+FOREACH = Contender("torch foreach", partial(TORCH_ADAM, foreach=True), TORCH, arrays=6)
+DEFAULT = Contender("torch default", TORCH_ADAM, TORCH, arrays=6)
+
+# The first is who the others are compared with.
 CONTENDERS = [
     PYADAM,
     Contender("byte floor", byte_floor, exact=True, answer=sum_answer, memory_bound_only=True),
-    Contender("torch fused", partial(torch_adam, fused=True), ("torch",)),
-    Contender("DeepSpeed", deepspeed_adam, ("deepspeed", "torch"), dtypes=("float32",)),
+    FUSED,
+    DEEPSPEED,
     Contender("numba", numba_adam, ("numba",)),
     Contender("optax", optax_adam, ("jax", "optax"), arrays=6),
     Contender("numexpr", numexpr_adam, ("numexpr",)),
-    Contender("torch foreach", partial(torch_adam, foreach=True), ("torch",), arrays=6),
-    Contender("torch default", torch_adam, ("torch",), arrays=6),
+    FOREACH,
+    DEFAULT,
     Contender("scikit-learn", sklearn_adam, ("sklearn",), answer=partial(adam_answer, epsilon_hat=True), arrays=8),
     Contender("NumPy", numpy_adam, exact=True, arrays=9),
 ]
+PYADAM_TORCH = Contender("pyadam.torch", partial(torch_adam, "pyadam.torch:Adam"), TORCH, exact=True)
+TORCH_CONTENDERS = [PYADAM_TORCH, FUSED, DEEPSPEED, FOREACH, DEFAULT]
+BY_NAME = {contender.name: contender for contender in [*CONTENDERS, *TORCH_CONTENDERS]}

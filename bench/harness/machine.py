@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -13,29 +14,25 @@ import pyadam
 from pyadam import _core
 
 
-def cpu_model() -> str:
-    """Return the CPU's name, or else the architecture's."""
-    cpuinfo = Path("/proc/cpuinfo")
-    names = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    found = [line.split(":", 1)[1].strip() for line in names if line.startswith("model name")]
-    return found[0] if found else platform.processor() or platform.machine()
+def lines_of(path: str, name: str) -> list[str]:
+    """Return what a file of /proc says under a name, of each line that begins with it; nothing on other systems."""
+    lines = Path(path).read_text().splitlines() if Path(path).exists() else []
+    return [line.partition(":")[2].strip() for line in lines if line.startswith(name)]
 
 
 def available_bytes() -> int:
     """Return the memory that programs may still take."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        (line,) = [line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable:")]
-        return int(line.split()[1]) * 1024
+    if found := lines_of("/proc/meminfo", "MemAvailable:"):
+        return int(found[0].split()[0]) * 1024
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def describe(threads: int) -> dict[str, str]:
+def describe(threads: int | None = None) -> dict[str, str]:
     """Return the facts by name; the load average says whether other programs were running too."""
     return {
-        "CPU": cpu_model(),
+        "CPU": (lines_of("/proc/cpuinfo", "model name") or [platform.processor() or platform.machine()])[0],
         "cores": str(os.cpu_count()),
-        "threads": str(threads),
+        "threads": str(threads or pyadam.get_num_threads()),
         "load average": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
         "ISA": _core.isa(),
         "compiler": _core.COMPILER,
@@ -46,6 +43,6 @@ def describe(threads: int) -> dict[str, str]:
     }
 
 
-def sentence(facts: dict[str, str]) -> str:
+def sentence(facts: Mapping[str, str]) -> str:
     """Return the facts as a line of text."""
     return ", ".join(f"{name} {value}" for name, value in facts.items()) + "."

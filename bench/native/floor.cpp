@@ -1,4 +1,4 @@
-// The byte floor of an Adam step (p, g, m, v read; p, m, v written), for floor.py.
+// The byte floor of an Adam step (p, g, m, v read; p, m, v written), for harness/floor.py.
 #include "floor.hpp"
 
 using byte_floor::Arrays;

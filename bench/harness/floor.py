@@ -1,4 +1,4 @@
-"""Compiles floor.cpp on first use and calls it."""
+"""Compiles native/floor.cpp on first use and calls it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from cases import Array
 
-SOURCE = Path(__file__).with_name("floor.cpp")
+from .cases import Array
+
+SOURCE = Path(__file__).parents[1] / "native/floor.cpp"
 
 
 class _Arrays(ctypes.Structure):

@@ -1,0 +1,1 @@
+"""What the benchmarks share: cases, contenders, contests, timing, tables, and their command line."""

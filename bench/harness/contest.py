@@ -1,0 +1,223 @@
+"""Runs contenders side by side, each in a process of its own, taking turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .cases import Case
+from .contenders import Contender
+from .machine import available_bytes
+
+BENCH = Path(__file__).parents[1]
+
+# The part of the free memory that a contender may take; the rest is for the check of the answer.
+MEMORY_SHARE = 0.6
+
+# What every contender must be able to do, to take part.
+TRIAL = Case("trial", ((1000,),))
+
+Rounds = Callable[[float], Iterable[int]]
+Turns = list[tuple[float, float]]  # seconds of the leader and of a peer
+
+
+class MissingError(Exception):
+    """Raised if a contender cannot run here."""
+
+
+class WrongAnswerError(Exception):
+    """Raised if a contender's parameters are not what they must be."""
+
+
+def environment(python: str, threads: int) -> dict[str, str]:
+    """Return what makes every library use this number of threads."""
+    names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "PYADAM")
+    return {
+        **os.environ,
+        **{f"{name}_NUM_THREADS": str(threads) for name in names},
+        "NUMEXPR_MAX_THREADS": str(threads),
+        "NUMBA_THREADING_LAYER": "omp",
+        "NPROC": str(threads),  # XLA's pool of threads
+        "JAX_PLATFORMS": "cpu",
+        "DS_ACCELERATOR": "cpu",
+        "PATH": f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # DeepSpeed looks for ninja there
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(BENCH), os.environ.get("PYTHONPATH")))),
+    }
+
+
+class Process:
+    """A contender that has given the right answer and waits to be timed."""
+
+    def __init__(self, contender: Contender, case: Case, python: str, threads: int, batch_seconds: float) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
+        self._process = subprocess.Popen(
+            [python, "-m", "harness.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=environment(python, threads),
+        )
+        request = {"contender": contender.name, "name": case.name, "shapes": case.shapes, "dtype": case.dtype}
+        try:
+            self.facts = self._ask({**request, "batch_seconds": batch_seconds})
+        except BaseException:
+            self.close()
+            raise
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self._errors.seek(0)
+            last = self._errors.read().strip().splitlines()[-1:] or ["it said nothing"]
+            raise MissingError(f"ended with {self._process.wait()}: {last[0]}")
+        answer: dict[str, Any] = json.loads(line)
+        if "missing" in answer:
+            raise MissingError(answer["missing"])
+        if "wrong" in answer:
+            raise WrongAnswerError(answer["wrong"])
+        return answer
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it can no longer be timed."""
+        return self._process.poll() is not None
+
+    def seconds(self, measure: str = "step") -> float:
+        """Return the seconds per step of a batch, or of what else its contender measures."""
+        return float(self._ask({"measure": measure})["seconds"])
+
+    def close(self) -> None:
+        """End the process and give its memory back."""
+        self._process.kill()
+        self._process.communicate()
+        self._errors.close()
+
+
+def confine(threads: int) -> None:
+    """Keep this process, and those that it starts, on as many CPUs as they may have threads."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def quartiles(values: Iterable[float]) -> list[float]:
+    """Return the lower quartile, the median and the upper quartile."""
+    return [float(value) for value in np.percentile(list(values), [25, 50, 75])]
+
+
+class Contest:
+    """Runs cases; keeps what could not run in `missing` and what went wrong in `wrong`, by contender and case."""
+
+    def __init__(self, threads: int, batch_seconds: float, pythons: Mapping[str, str] | None = None) -> None:
+        self.threads = threads
+        self.batch_seconds = batch_seconds
+        self.pythons = pythons or {}
+        self.versions: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
+        self.wrong: dict[str, str] = {}
+
+    def start(self, contender: Contender, case: Case) -> Process | None:
+        """Return the contender, ready to be timed, or None if it cannot run, which is kept with the reason."""
+        label = contender.name if case is TRIAL else f"{contender.name}, {case.name}"
+        try:
+            if contender.arrays * case.array_bytes > MEMORY_SHARE * available_bytes():
+                raise MissingError("not enough memory")
+            python = self.pythons.get(contender.name, sys.executable)
+            process = Process(contender, case, python, self.threads, self.batch_seconds)
+        except MissingError as error:
+            self.missing[label] = str(error)
+            return None
+        except WrongAnswerError as error:
+            self.wrong[label] = str(error)
+            return None
+        self.versions.update(process.facts.pop("versions"))
+        return process
+
+    def present(self, contenders: Sequence[Contender]) -> list[Contender]:
+        """Return contenders that can run a small case; what is compiled on first use is compiled here."""
+        found = []
+        for contender in contenders:
+            if process := self.start(contender, TRIAL):
+                process.close()
+                found.append(contender)
+        if found[:1] != [*contenders[:1]]:
+            raise MissingError(f"{contenders[0].name} cannot run: {self.missing or self.wrong}")
+        return found
+
+    def run(
+        self, case: Case, contenders: Sequence[Contender], rounds: Rounds, measures: Sequence[str] = ("step",)
+    ) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return for each measure what was found of each contender.
+
+        The first contender, with which all others are compared, takes turns with one of them after the other, so that
+        no more than two must fit into memory.
+        """
+        leader, *peers = (contender for contender in contenders if contender.runs(case))
+        if (own := self.start(leader, case)) is None:
+            return {measure: {} for measure in measures}  # without it there is nothing to compare with
+        turns: dict[str, dict[Contender, Turns]] = {measure: {} for measure in measures}
+        facts = {leader: own.facts}
+        with closing(own):
+            for peer in peers:
+                if (other := self.start(peer, case)) is None:
+                    continue
+                facts[peer] = other.facts
+                with closing(other):
+                    try:
+                        for measure in measures:
+                            turns[measure][peer] = take_turns(own, other, rounds, measure)
+                    except MissingError as error:
+                        if own.has_ended:
+                            raise
+                        self.missing[f"{peer.name}, {case.name}"] = str(error)
+            for measure in measures if len(facts) == 1 else ():
+                turns[measure][leader] = take_turns(own, own, rounds, measure)
+        return {measure: summary(found, leader, facts) for measure, found in turns.items()}
+
+
+def summary(turns: Mapping[Contender, Turns], leader: Contender, facts: Mapping[Contender, Any]) -> dict[str, Any]:
+    """Return the quartiles of each contender's seconds, and of their ratio to the leader's in the same round."""
+    own = [(first, first) for pairs in turns.values() for first, _ in pairs]
+    return {
+        contender.name: {
+            **facts[contender],
+            "rounds": len(pairs),
+            "seconds": quartiles(second for _, second in pairs),
+            "ratio": quartiles(second / first for first, second in pairs),
+        }
+        for contender, pairs in {leader: own, **turns}.items()
+    }
+
+
+def within(most: int, budget: float = 20.0) -> Rounds:
+    """Return a function of the seconds of a round that returns as many rounds as fit into the budget, 3 at least."""
+    # A round of slow steps takes twice its timed part, since each is preceded by an untimed one.
+    return lambda seconds: range(min(most, max(3, int(budget / (2 * seconds)))))
+
+
+def take_turns(own: Process, other: Process, rounds: Rounds, measure: str) -> Turns:
+    """Return the seconds of both in each round, after an uncounted one; who begins changes from round to round."""
+    turns = []
+    for i in rounds(own.seconds(measure) + other.seconds(measure)):
+        if i % 2:
+            second = other.seconds(measure)
+            turns.append((own.seconds(measure), second))
+        else:
+            turns.append((own.seconds(measure), other.seconds(measure)))
+    return turns

@@ -1,0 +1,58 @@
+"""Ways to take a step: each is compared with the reference, then timed in turn with another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import pyadam
+from pyadam import reference
+
+from .cases import Array
+from .timing import Step, alternate, medians
+
+LARGE, QUICK = 2**25, 2**18
+
+
+def numbers(size: int, dtype: Any, seed: int) -> Array:
+    """Return normal numbers."""
+    return np.random.default_rng(seed).standard_normal(size, dtype=np.float32).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to make an optimizer, the bytes per parameter that its step moves, and what the step is told."""
+
+    name: str
+    moved: int
+    make: Callable[[Array], pyadam.Optimizer]
+    param: Any = np.float32
+    grad: Any = np.float32
+    step: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Assert that a few steps are the reference's, to the last bit."""
+        p = numbers(5000, self.param, 0)
+        opt = self.make(p)
+        group = opt.param_groups[0]
+        expected = reference.Parameter(p, group.rule, group.options)
+        for seed in range(1, 4):
+            g = numbers(5000, self.grad, seed)
+            kept = g.copy()
+            opt.step(g, **self.step)
+            scale = self.step.get("grad_scale", 1.0)
+            reference.step([expected], [kept], grad_scale=scale, clip_norm=opt.clip_norm)
+        assert p.tobytes() == expected.p.tobytes(), self.name
+
+    def stepper(self, size: int) -> Step:
+        """Return a function that takes a step on arrays of its own."""
+        opt, g = self.make(numbers(size, self.param, 0)), numbers(size, self.grad, 1)
+        return lambda: opt.step(g, **self.step)
+
+    def beside(self, other: Way, size: int, rounds: int) -> tuple[float, float]:
+        """Return the median seconds of a step, and the median of its ratio to the other way's in the same round."""
+        (_, seconds), (_, ratio) = medians(alternate([other.stepper(size), self.stepper(size)], rounds))
+        return seconds, ratio
