@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rules import assert_same_bits, reference_run
+from oracle import assert_same_bits, reference_run
 
 import pyadam
 from pyadam import _core
@@ -79,7 +79,7 @@ def test_every_rule_is_measured_and_counted(bench: dict[str, ModuleType]) -> Non
     ways = bench["rule_costs"].WAYS
     assert [way.name for way in ways] == list(_core.RULES)
     for way in ways:
-        assert way.make(np.ones(1, np.float32)).param_groups[0].rule == way.name
+        assert way.make(np.ones(1, np.float32)).param_groups[0].kernel == way.name
         if way.name != "lamb":  # goes through memory twice
             assert way.moved == 4 * (3 + 2 * len(_core.RULES[way.name][0]))
     recorded = json.loads((BENCH / "instructions.json").read_text(encoding="utf-8"))

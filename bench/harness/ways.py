@@ -38,7 +38,7 @@ class Way:
         p = numbers(5000, self.param, 0)
         opt = self.make(p)
         group = opt.param_groups[0]
-        expected = reference.Parameter(p, group.rule, group.options)
+        expected = reference.Parameter(p, group.kernel, group.options)
         for seed in range(1, 4):
             g = numbers(5000, self.grad, seed)
             kept = g.copy()
