@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import pyadam
-from pyadam import _core, reference
+from pyadam import _core, reference, rules
 
 PACKAGE = Path(pyadam.__file__).parent
 CLASSES = [value for name in pyadam.__all__ if inspect.isclass(value := getattr(pyadam, name))]
@@ -134,6 +134,35 @@ def test_the_import_brings_in_numpy_and_the_standard_library_alone() -> None:
     done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) - set(sys.stdlib_module_names) <= {"numpy", "pyadam"}
+
+
+def test_no_module_imports_the_package_from_within() -> None:
+    """Imports are relative, so that `lint-imports` sees which module they mean."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.partition(".")[0] == "pyadam" for name in names), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS, ids=by_name)
+def test_a_signature_has_the_hyperparameters_and_defaults_of_its_rule(cls: type[pyadam.Optimizer]) -> None:
+    rule = getattr(rules, cls.__name__)
+    signature = inspect.signature(cls).parameters.values()
+    declared = {p.name: p.default for p in signature if p.name != "params" and p.kind is not p.VAR_KEYWORD}
+    fixed = {"decoupled_weight_decay": True} if cls is pyadam.AdamW else {}
+    assert {**declared, **fixed} == rule.defaults
+    assert cls(np.ones(1)).param_groups[0].kernel == rule().kernel()
+
+
+@pytest.mark.parametrize("rule", [getattr(rules, name) for name in rules.__all__ if name != "Rule"], ids=by_name)
+def test_only_deciding_hyperparameters_change_what_state_there_is(rule: type[rules.Rule]) -> None:
+    """The others are set without a look at it."""
+    kept = rule().kernel(), rule().initial_state()
+    for name in rule.fields.keys() - rule.deciding:
+        value = (0.25, 0.5) if name == "betas" else 0.25
+        changed = rule().replaced({name: value})
+        assert (changed.kernel(), changed.initial_state()) == kept, name
 
 
 @pytest.mark.parametrize("rule", _core.RULES)

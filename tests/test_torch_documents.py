@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import pyadam.torch  # noqa: E402
+from pyadam import rules  # noqa: E402
 from pyadam._common_options import Extras  # noqa: E402
 
 CLASSES = [getattr(pyadam.torch, name) for name in pyadam.torch.__all__]
@@ -69,6 +70,14 @@ def test_documented_defaults_are_those_of_the_signature(cls: type) -> None:
             elif name not in ("params", "**extras"):
                 said, default = ast.literal_eval(rest.partition(", default ")[2]), options(cls)[name].default
                 assert (said, said is True or said is False) == (default, default is True or default is False), name
+
+
+@pytest.mark.parametrize("cls", RULES, ids=by_name)
+def test_defaults_are_those_of_the_rule(cls: type) -> None:
+    defaults = getattr(rules, cls.__name__).defaults
+    for name, parameter in options(cls).items():
+        if name not in (*HOW, "params", "maximize"):
+            assert parameter.default == defaults[name], name
 
 
 def test_the_base_documents_the_extras_and_how_pytorch_computes() -> None:
