@@ -199,7 +199,7 @@ def test_a_schedule_may_round_to_less_than_zero(number: Any) -> None:
         optimizer.step()
 
 
-@pytest.mark.parametrize("place", [(Group, "_set_numbers"), (pyadam.torch.SGD, "_bind")], ids=["reading", "binding"])
+@pytest.mark.parametrize("place", [(Group, "_set_number"), (pyadam.torch.SGD, "_bind")], ids=["reading", "binding"])
 @pytest.mark.parametrize(("key", "value"), [("lr", 1.0), ("bounds", (0.85, 2.0)), ("momentum", 0.5)])
 def test_an_interrupt_does_not_lose_a_hyperparameter(
     key: str, value: Any, place: Any, monkeypatch: pytest.MonkeyPatch
@@ -210,7 +210,7 @@ def test_an_interrupt_does_not_lose_a_hyperparameter(
         if interrupted:
             with monkeypatch.context() as patch:
                 patch.setattr(*place, stop)
-                if place[1] == "_set_numbers" or key != "lr":  # which needs no other binding
+                if place[1] == "_set_number" or key != "lr":  # which needs no other binding
                     with pytest.raises(KeyboardInterrupt):
                         optimizer.step()
         for _ in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from ._common_options import GROUP_FIELDS, OPTIMIZER_DEFAULTS
@@ -13,10 +14,6 @@ from .rules import Rule
 
 # Of the kernel's stages: sign and clip_value of the gradient, l2, l1, the parameter's decay, the rate of its average.
 Stages = tuple[float, float, float, float, float, float]
-
-
-# Stands for a step, 0-based, at which schedules are just being evaluated.
-_IN_HAND = -1
 
 
 class Keeping(NamedTuple):
@@ -67,13 +64,18 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> di
 
 
 class _Scheduled(NamedTuple):
-    """A hyperparameter that is a function of the step, and the namespace that takes its value in each step."""
+    """A hyperparameter that is a function of the step."""
 
-    key: str
-    schedule: Any  # a function of the step, and perhaps an object with state
+    schedule: Callable[[int], Any]
     check: Callable[[str, Any], Any]
-    name: str
-    values: dict[str, Any]
+    name: str  # in messages
+    values: dict[str, Any]  # takes the value of each step, under `key`
+    key: str
+
+
+def _bound(schedule: Any) -> Callable[[int], Any]:
+    """Return what calls a schedule soonest: of an object, its method."""
+    return schedule if isinstance(schedule, FunctionType) else schedule.__call__
 
 
 class Group:
@@ -105,15 +107,15 @@ class Group:
         """Return what messages call a hyperparameter."""
         return self._names[key]
 
-    def _set_numbers(self, changes: Mapping[str, Any]) -> bool:
-        """Set numbers of the rule on which nothing else depends; return False if there is more to do.
+    def _set_number(self, key: str, value: Any) -> bool:
+        """Set a number of the rule on which nothing else depends; return False if there is more to do.
 
         Some programs set `lr` before each step, so no new rule is made: that of the group is its own, see `rule`.
         """
-        if self._scheduled or not self._free.issuperset(changes) or any(map(callable, changes.values())):
+        if key not in self._free or self._scheduled or callable(value):
             return False
-        vars(self._rule).update(changes)
-        if not self._of_stages.isdisjoint(changes):
+        vars(self._rule)[key] = value
+        if key in self._of_stages:
             self._stages = None
         return True
 
@@ -127,7 +129,7 @@ class Group:
             for key, field in self.fields.items():
                 values = common if key in common else vars(rule)
                 if field.is_schedule(values[key]):
-                    scheduled.append(_Scheduled(key, values[key], field.check, self._names[key], values))
+                    scheduled.append(_Scheduled(_bound(values[key]), field.check, self._names[key], values, key))
         # Hyperparameters of which the stages' numbers are made, `lr` among them where weights decay by themselves.
         of_stages = {"weight_decay", "l1", "clip_value", "ema_decay"}
         if vars(rule).get("decoupled_weight_decay"):
@@ -197,21 +199,15 @@ class Group:
 
     def evaluate(self, step: int) -> None:
         """Use the values that schedules have at the 0-based `step`, each checked for its field alone."""
-        if self._evaluated_at == _IN_HAND:
-            raise RuntimeError("a step of this optimizer is already running: a schedule called step()")
-        evaluated_at: int | None = None
-        self._evaluated_at = _IN_HAND
-        try:
-            for key, schedule, check, name, values in self._scheduled:
-                value = schedule(step)
-                try:
-                    values[key] = check(name, value)
-                except (TypeError, ValueError):
-                    check(f"{name}({step})", value)  # says more
-                    raise
-            evaluated_at = step
-        finally:
-            self._evaluated_at = evaluated_at
+        self._evaluated_at = None
+        for schedule, check, name, values, key in self._scheduled:
+            value = schedule(step)
+            try:
+                values[key] = check(name, value)
+            except (TypeError, ValueError):
+                check(f"{name}({step})", value)  # says more
+                raise
+        self._evaluated_at = step
 
     def forget_evaluated(self) -> None:
         """Forget the values of a step that was not taken: the last step's are found anew when they are asked for."""
@@ -222,7 +218,7 @@ class Group:
 
         Schedules have their values at the 0-based `step` of the optimizer, which may have begun before its parameters.
         """
-        if self._scheduled and self._evaluated_at != step:
+        if self._evaluated_at != step and self._scheduled:
             self.evaluate(step)
         stages = self._stages
         if stages is None or not self._has_fixed_stages:
@@ -255,7 +251,7 @@ class Group:
         step = max(step_count - 1, 0)
         if self._evaluated_at == step:
             return self._rule, self._common
-        values = {key: check(f"{name}({step})", schedule(step)) for key, schedule, check, name, _ in self._scheduled}
+        values = {key: check(f"{name}({step})", schedule(step)) for schedule, check, name, _, key in self._scheduled}
         return replaced(self._settings, values)
 
     def schedule_state(self) -> dict[str, Any]:
@@ -282,8 +278,7 @@ class Group:
                 value.load_state_dict(states[key])
 
     def _stateful_schedules(self) -> dict[str, Any]:
+        schedules = {entry.key: self.options[entry.key] for entry in self._scheduled}
         return {
-            entry.key: entry.schedule
-            for entry in self._scheduled
-            if hasattr(entry.schedule, "load_state_dict") and entry.schedule.state_dict()
+            key: value for key, value in schedules.items() if hasattr(value, "load_state_dict") and value.state_dict()
         }

@@ -66,8 +66,9 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         field = self.fields.get(key)
         if field is None:
             raise KeyError(f"{self.name}[{key!r}] cannot be set; what can is {', '.join(self.fields)}")
-        changes = {key: field.setting(self.name_of(key), value)}
-        if not self._set_numbers(changes):
+        value = field.setting(self._names[key], value)
+        if not self._set_number(key, value):
+            changes = {key: value}
             self.use(self.checked(changes), changes)
 
     def __delitem__(self, key: str) -> None:

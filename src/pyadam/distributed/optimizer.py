@@ -168,6 +168,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
                 self._comm.Bcast(flat.view(np.uint8))
         with self._agreement.checked("ZeroRedundancyOptimizer(), state", {}):
             self._cut(asked, int(facts["bucket_cap_mb"] * 2**20))
+        self._is_evaluating = False
         self._bounds_seen: dict[int, tuple[Any, Any]] = {}
 
     def _cut(self, asked: Request, cap: int) -> None:
@@ -229,10 +230,16 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
 
     def _evaluate_schedules(self) -> None:
         """Use the values that schedules have at the next step, which ranks compare before they take it."""
-        if self.has_clip_schedule:
-            self._core.clip_norm = self._clip_norm_at(self.step_count)
-        for group in self.param_groups:
-            group.evaluate(self.step_count)
+        if self._is_evaluating:
+            raise RuntimeError("a step of this optimizer is already running: a schedule called step()")
+        self._is_evaluating = True
+        try:
+            if self.has_clip_schedule:
+                self._core.clip_norm = self._clip_norm_at(self.step_count)
+            for group in self.param_groups:
+                group.evaluate(self.step_count)
+        finally:
+            self._is_evaluating = False
 
     def _given(self, grads: Any, accumulated: int) -> list[Any]:
         """Return the gradients, checked, each in its parameter's memory order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from math import cos, pi
 from typing import Annotated
 
 from ._checks import Flag, Fraction, Number, OptionalSteps, Positive, Steps, one_of
@@ -52,7 +53,9 @@ class Cosine(Schedule):
 
     def __call__(self, step: int) -> float:
         """Return the value at the 0-based `step`."""
-        return half_cosine(self.start, self.end, min(step, self.steps) / self.steps)
+        # As `half_cosine`, without its calls: this is the schedule that most programs evaluate in each step.
+        height = (1.0 + cos(pi * (step / self.steps))) / 2.0 if step < self.steps else 0.0
+        return self.end * (1.0 - height) + self.start * height
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class GroupOptions(Group):
             if value is not before or not plain:
                 changes[key] = self._checked_value(key, value)
         reject_unsupported_options(group, self.name)
-        if not self._set_numbers(changes):
+        if not all(map(self._set_number, changes, changes.values())):
             settings = replaced(self._settings, changes)
             self.keeping = keeping_of(settings)
             self._describe(settings)
