@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from inspect import signature
-from operator import is_
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch._compile import _disable_dynamo
-from torch.nn.parameter import is_lazy
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from .._common_options import OPTIMIZER_FIELDS
-from .._docstrings import composed
 from .._interrupts import restoring
-from ..rules import Rule
-from . import _state
-from ._bound import Bound, Member
-from ._elsewhere import Elsewhere
-from ._layout import check_parameter, is_distributed, local, read_in_place, state_like
-from ._options import OF_GROUPS, OF_OPTIMIZER, GroupOptions, reject_unsupported_options
+from ._binding import BindingOptimizer, is_left_alone
+from ._documentation import docstring_of
+from ._layout import check_parameter, local
+from ._loading import Protected, protected
+from ._options import OF_GROUPS, OF_OPTIMIZER, reject_unsupported_options
 from ._watch import are_plain
 
-# Dtypes of parameters that need no `master`.
-_FULL_PRECISION = (torch.float32, torch.float64)
 
-
-class _Protected:
-    """Holds a loaded state on its way through PyTorch, which would cast it to the parameter's dtype."""
-
-    def __init__(self, state: dict[str, Any]) -> None:
-        self.state = state
-
-
-class Optimizer(torch.optim.Optimizer):
+class Optimizer(BindingOptimizer):
     """Base of the optimizers for PyTorch: parameter groups, hooks and state are those of `torch.optim`.
 
     Parameters on the CPU are updated by pyadam's kernel, in place, with any number of tensors as one piece of work.
@@ -116,9 +102,6 @@ class Optimizer(torch.optim.Optimizer):
     tensor([-0.3000, -0.4000])
     """
 
-    _rule: ClassVar[type[Rule]]
-    _torch: ClassVar[type[torch.optim.Optimizer] | None]
-
     #: Tells `torch.amp.GradScaler` to set `grad_scale` and `found_inf`, as for PyTorch's fused optimizers.
     _step_supports_amp_scaling = True
 
@@ -129,7 +112,7 @@ class Optimizer(torch.optim.Optimizer):
 
     def __init_subclass__(cls) -> None:
         if "_rule" in vars(cls) and cls.__doc__ is not None:
-            cls.__doc__ = composed(cls, cls._rule, _own_entries(cls), _kind, _RAISES)
+            cls.__doc__ = docstring_of(cls, cls._rule)
 
     def _construct(self, params: Any, options: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         of_groups = dict(OF_GROUPS)
@@ -144,28 +127,11 @@ class Optimizer(torch.optim.Optimizer):
         self.__dict__.update(of_optimizer)
         #: Number of steps skipped for a gradient that was not finite.
         self.skipped = 0
+        self._is_swapped = False
         self._unbind()
         super().__init__(params, {**options, **self._fixed, **of_groups})
         if self._begins_at_once:
             self._begin()
-
-    clip_norm: float | None
-    skip_nonfinite: bool
-    flush_denormals: bool
-    seed: int
-
-    def _settings(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in OF_OPTIMIZER}
-
-    def _unbind(self) -> None:
-        self._bound: Bound | None = None
-        self._bound_settings: list[Any] = []
-        self._options: list[GroupOptions] = []
-        self._waiting: list[Tensor] = []
-        self._elsewhere: list[Elsewhere | None] = []
-        self._lists: list[Any] = []
-        self._counts: dict[Tensor, int] = {}
-        self._is_swapped = False
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as in `torch.optim`; its parameters and hyperparameters are checked.
@@ -193,17 +159,8 @@ class Optimizer(torch.optim.Optimizer):
     def _check(self, group: int) -> None:
         for p, name in zip(self.param_groups[group]["params"], self._names(group), strict=True):
             here = local(p)
-            if here.device.type == "cpu" and not _is_left_alone(p):
+            if here.device.type == "cpu" and not is_left_alone(p):
                 check_parameter(here, name)
-
-    def _new_options(self, index: int, group: Mapping[str, Any]) -> GroupOptions:
-        keys = tuple(key for key in self.defaults if key in group)
-        return GroupOptions(self._rule, keys, index)
-
-    def _names(self, group: int) -> list[str]:
-        names = [f"parameter {name!r}" for name in self.param_groups[group].get("param_names", ())]
-        count = len(self.param_groups[group]["params"])  # another than of names, where users have edited the list
-        return [*names[:count], *(f"param_groups[{group}]['params'][{i}]" for i in range(len(names), count))]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters that have a gradient.
@@ -230,6 +187,15 @@ class Optimizer(torch.optim.Optimizer):
         """
         if torch.compiler.is_compiling():
             return self._step_uncompiled(closure)
+        if _is_watched(self):
+            return self._watched_step() if closure is None else self._watched_step(closure)
+        return self._step(closure)
+
+    #: Tells PyTorch not to wrap `step` by what calls hooks and the profiler, which takes longer than a small step:
+    #: where there are some, `_watched_step` does.
+    step.hooked = True  # type: ignore[attr-defined]
+
+    def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         if self._is_swapped:
             raise RuntimeError("step: the parameters hold their averages, inside swap_ema()")
         loss = None
@@ -245,139 +211,17 @@ class Optimizer(torch.optim.Optimizer):
             bound = self._bind()
         if not bound.step(1.0 if grad_scale is None else float(grad_scale)):
             self.skipped += 1
-        for group, elsewhere in zip(self.param_groups, self._elsewhere, strict=True):
-            if elsewhere is not None:
-                elsewhere.step(group, self.state, grad_scale)
+        if self._elsewhere:
+            for group, elsewhere in zip(self.param_groups, self._elsewhere, strict=True):
+                if elsewhere is not None:
+                    elsewhere.step(group, self.state, grad_scale)
         return loss
+
+    _watched_step = torch.optim.Optimizer.profile_hook_step(_step)
 
     @_disable_dynamo
     def _step_uncompiled(self, closure: Callable[[], Any] | None) -> Any:
         return Optimizer.step(self, closure)
-
-    def _is_current(self, bound: Bound) -> bool:
-        if self._lists[0] is not self.state or not all(map(is_, self._settings().values(), self._bound_settings)):
-            return False
-        if len(self.param_groups) != len(self._options):
-            return False
-        for options, group, params, made_for in zip(
-            self._options, self.param_groups, self._lists[2:], bound.made_for, strict=True
-        ):
-            if group["params"] is not params:
-                return False
-            options.read(group)
-            if options.binding is not made_for and not options.is_bound_by(made_for):
-                return False
-        return bound.is_current() and all(p.grad is None for p in self._waiting)
-
-    @torch.no_grad()
-    def _bind(self) -> Bound:
-        """Bind all parameters that have a gradient or state, which begins here."""
-        self._let_go()
-        self._read_options()
-        given = self._settings()
-        settings = {
-            key: value if value is OF_OPTIMIZER[key] else OPTIMIZER_FIELDS[key].checked(key, value)
-            for key, value in given.items()
-        }
-        plain = are_plain([p for group in self.param_groups for p in group["params"]])
-        members, waiting, elsewhere = [], [], []
-        first_element = 0
-        for g, group in enumerate(self.param_groups):
-            others = []
-            for p, name in zip(group["params"], self._names(g), strict=True):
-                here = p if plain else local(p)
-                if not plain and here.device.type != "cpu":
-                    others.append(p)
-                    continue
-                state = self.state.get(p)
-                if (p.grad is None and not state) or _is_left_alone(p):
-                    waiting.append(p)
-                else:
-                    if not plain:
-                        check_parameter(here, name)
-                        if p.grad is not None:
-                            read_in_place(local(p.grad), here, name)
-                    members.append(self._member(p, here, g, name, state or {}, first_element))
-                if not is_lazy(p):
-                    first_element += here.numel()
-            where = f"param_groups[{g}]"
-            elsewhere.append(Elsewhere(self._torch, others, group, settings, self.state, where) if others else None)
-        self._refuse_parts(members, settings)
-        self._begin_state(members)
-        self._lists = [self.state, self.param_groups, *(group["params"] for group in self.param_groups)]
-        self._bound = Bound(members, self._options, self._lists, settings)
-        self._bound_settings, self._waiting, self._elsewhere = [*given.values()], waiting, elsewhere
-        self._counts = {}
-        return self._bound
-
-    def _let_go(self) -> None:
-        """Forget the binding, but for its step counts until there is another: it would keep parameters alive."""
-        if self._bound is not None:
-            self._counts = {m.p: count for m, count in zip(self._bound.members, self._bound.counts, strict=True)}
-        self._bound = None
-
-    def _read_options(self) -> None:
-        del self._options[len(self.param_groups) :]
-        for i, group in enumerate(self.param_groups):
-            if i == len(self._options):
-                self._options.append(self._new_options(i, group))
-            self._options[i].read(group)
-
-    @torch.no_grad()
-    def _begin(self) -> None:
-        """Begin the state of all parameters."""
-        self._read_options()
-        members = []
-        for g, group in enumerate(self.param_groups):
-            for p, name in zip(group["params"], self._names(g), strict=True):
-                if local(p).device.type == "cpu" and (p.requires_grad or p.dtype in _FULL_PRECISION):
-                    members.append(self._member(p, local(p), g, name, {}, 0))
-        self._begin_state(members)
-
-    def _member(self, p: Tensor, here: Tensor, g: int, name: str, state: Any, first_element: int) -> Member:
-        options = self._options[g]
-        kept = options.kept_dtypes(here.dtype, name)
-        count = 0
-        if state:
-            _state.check(state, p, kept, options, name)
-            count = self._count(p, state, name)
-        return Member(p, here, g, name, state, kept, count, first_element)
-
-    def _count(self, p: Tensor, state: Mapping[str, Any], name: str) -> int:
-        """Return a parameter's step count: of the last binding, where the state still says the same."""
-        if "step" in state:
-            return _state.whole_number(state["step"], self._counts.get(p, 0), name)
-        # SGD has no count in PyTorch: a buffer tells that a first step was taken.
-        return max(1, self._counts.get(p, 0)) if state.get("momentum_buffer") is not None else 0
-
-    def _begin_state(self, members: Sequence[Member]) -> None:
-        alike: dict[Any, list[Member]] = defaultdict(list)
-        for member in members:
-            keys = _state.lacking(member, self._options[member.group])
-            if keys:
-                alike[member.group, member.here.dtype, keys].append(member)
-        begun: list[tuple[Member, dict[str, Tensor]]] = [
-            (member, copies)
-            for member in members
-            if member.state and (copies := _state.laid_out(member, self._options[member.group]))
-        ]
-        for (group, _, keys), those in alike.items():
-            columns = [_state.begin(key, those, self._options[group]) for key in keys]
-            begun += zip(those, (dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)), strict=True)
-        for member, made in begun:  # a state is whole whenever it is seen
-            member.state = self.state.setdefault(member.p, made)
-            if member.state is not made:
-                member.state.update(made)
-
-    def _refuse_parts(self, members: list[Member], settings: Mapping[str, Any]) -> None:
-        if settings["clip_norm"] is None and not settings["skip_nonfinite"]:
-            return
-        for member in members:
-            if is_distributed(member.p):
-                raise ValueError(
-                    f"clip_norm and skip_nonfinite need all of a gradient, and {member.name} is a DTensor: use "
-                    "torch.nn.utils.clip_grad_norm_"
-                )
 
     @property
     def grad_norm(self) -> float | None:
@@ -442,91 +286,35 @@ class Optimizer(torch.optim.Optimizer):
         finally:
             handle.remove()
 
-    def _protected(self, state_dict: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the state dict with missing hyperparameters filled in and its tensors prepared and protected."""
-        saved = state_dict["param_groups"]
-        if any(isinstance(state, _Protected) for state in state_dict["state"].values()):
-            return None  # a hook that an interrupted call has left was here
-        lengths = [len(group["params"]) for group in self.param_groups]
-        if [len(group["params"]) for group in saved] != lengths:
-            return None  # PyTorch says what is wrong
-        groups = [
-            {**{key: value for key, value in ours.items() if key in self.defaults}, **theirs}
-            for ours, theirs in zip(self.param_groups, saved, strict=True)
-        ]
-        states = dict(state_dict["state"])
-        for g, group in enumerate(groups):
-            group.update(self._fixed)  # as PyTorch's AdamW takes a state of Adam
-            options = self._new_options(g, group)
-            options.read(group)
-            for key, p, name in zip(group["params"], self.param_groups[g]["params"], self._names(g), strict=True):
-                if states.get(key):
-                    states[key] = _Protected(self._loaded(states[key], p, options, name))
-        return {**state_dict, "state": states, "param_groups": groups}
-
-    @torch.no_grad()
-    def _loaded(self, state: Mapping[str, Any], p: Tensor, options: GroupOptions, name: str) -> dict[str, Any]:
-        here = local(p)
-        if here.device.type != "cpu":
-            return _state.moved(state, p)
-        if _is_left_alone(p):
-            return {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
-        kept = options.kept_dtypes(here.dtype, name)
-        _state.check(state, p, kept, options, name)
-        copied = {}
-        for key, value in state.items():
-            if key in kept and value is not None:
-                copied[key] = state_like(p, kept[key], list(kept).index(key)).copy_(value)
-            elif key == "step" or key in options.derived_state(1):
-                copied[key] = _state.loaded_count(value)
-            elif value is not None:
-                copied[key] = value.clone() if isinstance(value, Tensor) else value
-        return copied
-
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), **self._settings(), "skipped": self.skipped}
+        return {
+            **super().__getstate__(),
+            **dict(zip(OF_OPTIMIZER, self._settings(), strict=True)),
+            "skipped": self.skipped,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        self._is_swapped = False
         self._unbind()
         if "state" in state:
-            loaded = {k: v.state if isinstance(v, _Protected) else v for k, v in state["state"].items()}
+            loaded = {k: v.state if isinstance(v, Protected) else v for k, v in state["state"].items()}
             state = {**state, "state": defaultdict(dict, loaded)}
         super().__setstate__(state)
         for i, group in enumerate(self.param_groups):
             reject_unsupported_options(group, f"param_groups[{i}]")
 
 
-# Arguments that say how PyTorch shall compute.
-_HOW = ("foreach", "fused", "capturable", "differentiable")
-
-_RAISES = """TypeError, ValueError
-    As for every `pyadam.torch.Optimizer`."""
-
-
-def _own_entries(cls: Any) -> dict[str, str]:
-    """Return what the docstring of a class says of arguments that no rule has."""
-    how = ", ".join(name for name in _HOW if name in signature(cls.__init__).parameters)
-    return {
-        "params": """params : iterable of Tensors, of (name, Tensor) pairs or of group dicts
-    As for every `pyadam.torch.Optimizer`.""",
-        how: f"{how} : bool, optional\n    See `pyadam.torch.Optimizer`.",
-        "maximize": "maximize : bool, default False\n    Climb along the gradient.",
-        "extras": """**extras
-    ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `pyadam.torch.Optimizer`.""",
-    }
-
-
-def _kind(rule: type[Rule], name: str, kind: str) -> str:
-    """Return the type of a hyperparameter here, of that of the rule's."""
-    del rule
-    return {"lr": "float or one-element Tensor", "betas": "pair of floats or one-element Tensors"}.get(name, kind)
-
-
-def _is_left_alone(p: Tensor) -> bool:
-    """Whether a parameter is frozen or has no shape yet: it may be anything until it has a gradient."""
-    return p.grad is None and (not p.requires_grad or is_lazy(p))
+def _is_watched(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether somebody wants to know of a step: a hook of this optimizer, or of all, or a profiler."""
+    return bool(
+        optimizer._optimizer_step_pre_hooks
+        or optimizer._optimizer_step_post_hooks
+        or _global_optimizer_pre_hooks
+        or _global_optimizer_post_hooks
+        or torch.autograd._profiler_enabled()  # type: ignore[attr-defined]
+    )
 
 
 def _protect(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
     assert isinstance(optimizer, Optimizer)
-    return optimizer._protected(state_dict)
+    return protected(optimizer, state_dict, optimizer._fixed)

@@ -91,13 +91,14 @@ class GroupOptions(Group):
         super().__init__(rule, {**rule.defaults, **GROUP_DEFAULTS}, f"param_groups[{index}]")
         self._keys = tuple(key for key in keys if key in self.fields)
         self._seen: tuple[Any, ...] = (_UNSEEN,) * len(self._keys)
-        self._may_change_inside = False
+        #: Whether a value is an object that may change without being exchanged, as a tensor.
+        self.may_change_inside = False
         self._kept: dict[Any, dict[str, torch.dtype]] = {}
 
     def read(self, group: Mapping[str, Any]) -> bool:
         """Take the group's values; raises TypeError or ValueError. Returns whether one of them is new."""
         seen = tuple(map(group.__getitem__, self._keys))
-        if not self._may_change_inside and all(map(is_, seen, self._seen)):
+        if not self.may_change_inside and all(map(is_, seen, self._seen)):
             return False
         may_change_inside = False
         changes = {}
@@ -112,7 +113,7 @@ class GroupOptions(Group):
             self.keeping = keeping_of(settings)
             self._describe(settings)
             self._use(settings)
-        self._may_change_inside = may_change_inside
+        self.may_change_inside = may_change_inside
         self._seen = seen  # last, so that an interrupt before leaves it to be read again
         return True
 
