@@ -19,13 +19,13 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from .. import _core
-from .._array_optimizer import ArrayOptimizer
+from .._array_optimizer import ACCUMULATED, ArrayOptimizer
 from .._common_options import SAVED_OPTIONS
 from .._hyperparameters import positive
 from .._interrupts import restoring
 from .._request import Request, requested
 from ..adam import Adam
-from ..optimizer import ACCUMULATED, Optimizer
+from ..optimizer import Optimizer
 from ..rules import Rule
 from ._agreement import Agreement, description
 from ._collectives import Collectives, Gather, OrderedReduction, Reduction
