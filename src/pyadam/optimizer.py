@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ._array_optimizer import ACCUMULATED, ArrayOptimizer
 from ._documentation import docstring_of
 from ._hyperparameters import positive
-from ._interrupts import all_or_nothing, restoring
+from ._interrupts import all_or_nothing
 from ._request import Request, request, requested
+from ._swapping import swapped
 from .rules import Rule
 
 
@@ -250,29 +252,18 @@ class Optimizer(ArrayOptimizer):
         >>> w
         array([-3.])
         """
-        params, kept = self._core.arrays, list[NDArray[Any]]()
 
-        def swap_back() -> None:
-            if kept:
-                refused = []
-                for p, values in zip(params, kept, strict=True):
-                    try:
-                        p[...] = values
-                    except ValueError as error:  # it was made read-only
-                        refused.append(error)
-                self._is_swapped = False
-                if refused:
-                    raise refused[0]
+        def begin() -> tuple[list[NDArray[Any]], Callable[[], None]]:
+            self._check_usable("swap_ema")
+            params, averages = self._core.arrays, self._averages()
+            return params, lambda: write_all(params, averages)
 
-        with restoring(swap_back):
-            with self._lock:
-                self._check_usable("swap_ema")
-                averages = self._averages()
-                kept.extend([p.copy(order="K") for p in params])
-                self._is_swapped = True
-                for p, average in zip(params, averages, strict=True):
-                    if average is not None:
-                        p[...] = average
+        def write_all(params: list[NDArray[Any]], averages: list[NDArray[Any] | None]) -> None:
+            for p, average in zip(params, averages, strict=True):
+                if average is not None:
+                    p[...] = average
+
+        with swapped(self, begin, lambda p: p.copy(order="K"), np.copyto, self._lock):
             yield self.params
 
     def _check_usable(self, what: str) -> None:

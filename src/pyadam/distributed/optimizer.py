@@ -22,8 +22,8 @@ from .. import _core
 from .._array_optimizer import ACCUMULATED, ArrayOptimizer
 from .._common_options import SAVED_OPTIONS
 from .._hyperparameters import positive
-from .._interrupts import restoring
 from .._request import Request, requested
+from .._swapping import swapped
 from ..adam import Adam
 from ..optimizer import Optimizer
 from ..rules import Rule
@@ -424,20 +424,18 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         ValueError
             If no group has an `ema_decay`.
         """
-        with self._agreement.checked("swap_ema", {}):
-            self._check_usable("swap_ema")
-            self._averages()
-            kept = [flat.copy() for flat in self._flat_params]
 
-        def swap_back() -> None:
-            for flat, values in zip(self._flat_params, kept, strict=True):
-                flat[...] = values
-            self._is_swapped = False
+        def begin() -> tuple[list[NDArray[Any]], Callable[[], None]]:
+            with self._agreement.checked("swap_ema", {}):
+                self._check_usable("swap_ema")
+                self._averages()
+            return self._flat_params, put
 
-        with restoring(swap_back):
-            self._is_swapped = True
+        def put() -> None:
             with self._agreement.vital():
                 self._gather_all(self._shard.averages)
+
+        with swapped(self, begin, np.copy, np.copyto):
             yield self.params
 
     def _gather_all(self, sources_of: Callable[[Bucket, int], list[NDArray[Any]]]) -> None:
