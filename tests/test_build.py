@@ -38,7 +38,7 @@ class Build:
         run("cmake", "--build", folder, "--parallel", "2")
 
     def objects(self) -> dict[str, Path]:
-        found = self.folder.glob("CMakeFiles/pyadam_kernel_*.dir/src/cpp/kernel.cpp.o")
+        found = self.folder.glob("CMakeFiles/pyadam_kernel_*.dir/src/cpp/kernel/kernel.cpp.o")
         return {path.parents[2].name.removeprefix("pyadam_kernel_").removesuffix(".dir"): path for path in found}
 
     def exported(self, path: Path) -> list[str]:

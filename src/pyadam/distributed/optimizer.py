@@ -144,9 +144,7 @@ class ZeroRedundancyOptimizer:
             facts["gradient_dtype"] = _reduced("gradient_dtype", gradient_dtype)
             facts["parameter_dtype"] = _reduced("parameter_dtype", parameter_dtype)
             asked = request(params, optimizer_class, options)
-            # Of a rule without state: it checks arrays and gradients as a plain optimizer does.
-            self._checks = _core.BoundParameters()
-            self._checks.add_group("sgd", asked.arrays, asked.paths, [], "nearest", None, False)
+            self._checks = _core.GradientArrays(asked.arrays, asked.paths)
             self._wholes = asked.wholes()
             facts.update(_facts(asked, self._wholes))
             _check_rounding(self._wholes, facts["gradient_dtype"], facts["parameter_dtype"])
@@ -231,9 +229,8 @@ class ZeroRedundancyOptimizer:
                 f"step() was given gradients while {accumulated} are accumulated: add these with accumulate() and call "
                 "step() without any, or forget the others with zero_grad()"
             )
-        leaves = self._structure.leaves(grads, "grads")
-        self._checks.check_gradients(leaves)
-        return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, leaves, strict=True)]
+        checked = self._checks.checked(self._structure.leaves(grads, "grads"))
+        return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, checked, strict=True)]
 
     def _accumulated(self, count: int) -> list[Any]:
         if count == 0:
@@ -343,7 +340,7 @@ class ZeroRedundancyOptimizer:
 
     def _update(self, grads: Iterable[Any], scale: float, whole: tuple[float, bool] | None, is_last: bool) -> bool:
         with self._timed("update"):
-            return self._core.step_part(self._shard.by_slot(grads), self._plain._plans, scale, whole, is_last)
+            return self._core.step_part(*self._shard.by_slot(grads), self._plain._plans, scale, whole, is_last)
 
     def _grad_squares(self, means: Sequence[_Mean], flat_grads: Sequence[Any]) -> tuple[float, bool]:
         """Return the sum of the squares of all gradients, and whether one is not finite: what one machine would find.
@@ -352,7 +349,7 @@ class ZeroRedundancyOptimizer:
         """
         with self._timed("update"):
             grads = chain.from_iterable(mean.grads for mean in means)
-            squares, is_nonfinite = self._core.grad_squares(self._shard.by_slot(grads))
+            squares, is_nonfinite = self._core.grad_squares(*self._shard.by_slot(grads))
         if self._comm.size == 1:
             return _core.sum_of_tiles(squares), is_nonfinite
         with self._timed("communication"):

@@ -46,10 +46,6 @@ class PlainWatch:
         """Whether all tensors still have the same memory, dtype, shape and strides."""
         return self._look() == self._seen
 
-    def gradients_of(self, owners: list[Any]) -> None:
-        """Leave it to others to look at each gradient."""
-        del owners
-
 
 def are_plain(params: list[Any]) -> bool:
     """Whether all certainly pass the checks of `_layout`, and their gradients too: a quick look, since most do."""
@@ -66,7 +62,7 @@ def given_gradients(grads: Sequence[Tensor | None]) -> _core.GivenGradients:
 
 
 def watch_params(params: list[Tensor]) -> _core.WatchedTensors | PlainWatch:
-    """Return what notices a change of the parameters' memory, and reads gradients that lie as they do.
+    """Return what notices a change of the parameters' memory.
 
     It looks at the objects, whose tensors `torch.utils.swap_tensors` may exchange.
     """

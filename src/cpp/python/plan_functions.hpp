@@ -1,0 +1,16 @@
+// The plans of a step, as the Python layer's functions make them.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "engine/plans.hpp"
+
+namespace pyadam {
+
+namespace py = pybind11;
+
+// `functions` is a tuple with a function per group: function(t) returns the stages' numbers and the rule's scalars for
+// the step t (from 1). It must stay while the source is used. Throws std::invalid_argument for another number.
+PlanSource plan_source(const py::tuple& functions, std::size_t groups);
+
+}  // namespace pyadam
