@@ -39,7 +39,7 @@ class Build:
 
     def objects(self) -> dict[str, Path]:
         found = self.folder.glob("CMakeFiles/pyadam_kernel_*.dir/src/cpp/kernel/kernel.cpp.o")
-        return {path.parents[2].name.removeprefix("pyadam_kernel_").removesuffix(".dir"): path for path in found}
+        return {path.parents[3].name.removeprefix("pyadam_kernel_").removesuffix(".dir"): path for path in found}
 
     def exported(self, path: Path) -> list[str]:
         """Return global and weak symbols that the object defines."""
