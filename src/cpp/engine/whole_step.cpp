@@ -57,8 +57,19 @@ void zero_gradients(const std::vector<Task>& tasks) {
   if (!tasks.empty() && tasks.front().zeroes_grad) run_pass(Pass::zero_grad, tasks);
 }
 
+// Tasks of a group follow each other and share a plan, so that most need not be looked at.
+bool have_two_passes(const std::vector<Task>& tasks) {
+  const Plan* seen = nullptr;
+  for (const Task& task : tasks) {
+    if (task.plan == seen) continue;
+    if (has_two_passes(task)) return true;
+    seen = task.plan;
+  }
+  return false;
+}
+
 void update(std::vector<Task>& tasks, bool flush_denormals) {
-  if (std::any_of(tasks.begin(), tasks.end(), has_two_passes)) {
+  if (have_two_passes(tasks)) {
     run_pass(Pass::measure, tasks, flush_denormals);
     for (Task& task : tasks) {
       if (has_two_passes(task)) task.trust_ratio = trust_ratio(task.norms, tiles(task.size));
@@ -71,6 +82,7 @@ void update(std::vector<Task>& tasks, bool flush_denormals) {
 
 void StepMemory::reserve(std::vector<Task>& tasks, const StepOptions& options) {
   if (needs_grad_norm(options) && !options.known_squares) reserve_grad_squares(tasks);
+  if (!have_two_passes(tasks)) return;
   std::size_t two_pass_tiles = 0;
   for (const Task& task : tasks) two_pass_tiles += has_two_passes(task) ? tiles(task.size) : 0;
   norms.resize(two_pass_tiles);

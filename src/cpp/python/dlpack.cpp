@@ -139,6 +139,7 @@ WatchedTensors::WatchedTensors(const py::capsule& exchange_api, const py::object
     if (!look(look_, object.ptr(), tensor)) throw py::value_error("a tensor without memory on the CPU");
     tensors_.push_back(py::reinterpret_borrow<py::object>(object));
     seen_.add(look_of(tensor));
+    has_one_element_.push_back(has_one_element(tensor));
   }
 }
 
@@ -159,10 +160,8 @@ bool WatchedTensors::add_gradients(const py::list& owners, std::vector<Gradient>
     const auto owner = py::reinterpret_borrow<py::object>(PyList_GET_ITEM(owners.ptr(), static_cast<Py_ssize_t>(i)));
     py::object gradient = grad_of(owner.ptr());
     if (gradient.is_none()) continue;
-    DLPackTensor tensor{};
-    if (!is_of(gradient.ptr(), type_) || !look(look_, gradient.ptr(), tensor) || is_negated(gradient, tensor)) {
-      return false;
-    }
+    // Of gradients that lie as their tensors do, only those of one element may be negated: see above.
+    if (!is_of(gradient.ptr(), type_) || (has_one_element_[i] && is_negated(gradient))) return false;
     gradients.push_back({i, nullptr, DType::float32});
     objects.push_back(std::move(gradient));
   }

@@ -56,6 +56,7 @@ class WatchedTensors {
   py::object type_;
   std::vector<py::object> tensors_;
   SeenTensors seen_;
+  std::vector<bool> has_one_element_;
 };
 
 }  // namespace pyadam
