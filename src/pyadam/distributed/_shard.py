@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -91,12 +92,10 @@ class Shard:
         slots = [self._slots[piece] for piece in bucket.chunks[rank].pieces]
         return [self.core.state(slot).get("ema", self.arrays[slot]) for slot in slots]
 
-    def by_slot(self, grads: Iterable[tuple[Piece, Any]]) -> list[Any]:
-        """Return the gradients of pieces, as the engine takes them: None for those that have none."""
-        result: list[Any] = [None] * len(self.pieces)
-        for piece, grad in grads:
-            result[self._slots[piece]] = grad
-        return result
+    def by_slot(self, grads: Iterable[tuple[Piece, Any]]) -> tuple[list[int], list[Any]]:
+        """Return the gradients of pieces, in the order of the engine's parameters, and their numbers there."""
+        found = sorted(((self._slots[piece], grad) for piece, grad in grads), key=itemgetter(0))
+        return [slot for slot, _ in found], [grad for _, grad in found]
 
     def empty_pieces(self) -> Iterator[tuple[Piece, Any]]:
         """Yield the parameters of which the rank has nothing, with a gradient of nothing."""

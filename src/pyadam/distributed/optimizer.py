@@ -147,10 +147,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
             facts["parameter_dtype"] = _reduced("parameter_dtype", parameter_dtype)
             asked = requested(_rule_of(optimizer_class), optimizer_class.__name__, params, options)
             self._arrays = [array for group in asked.groups for array in group.arrays]
-            # Of a rule without state: it checks arrays and gradients as a plain optimizer does.
-            self._checks = _core.BoundParameters()
-            paths = [path for group in asked.groups for path in group.paths]
-            self._checks.add_group("sgd", self._arrays, paths, [], "nearest", None, False)
+            self._checks = _core.GradientArrays(self._arrays, [path for group in asked.groups for path in group.paths])
             self._wholes = wholes(asked)
             facts["optimizer_class"] = f"{optimizer_class.__module__}.{optimizer_class.__qualname__}"
             facts.update(_facts(asked, self._wholes))
@@ -248,9 +245,8 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
                 f"step() was given gradients while {accumulated} are accumulated: add these with accumulate() and call "
                 "step() without any, or forget the others with zero_grad()"
             )
-        leaves = self._structure.leaves(grads, "grads")
-        self._checks.check_gradients(leaves)
-        return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, leaves, strict=True)]
+        checked = self._checks.checked(self._structure.leaves(grads, "grads"))
+        return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, checked, strict=True)]
 
     def _accumulated(self, count: int) -> list[Any]:
         if count == 0:
@@ -360,7 +356,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
 
     def _update(self, grads: Iterable[Any], scale: float, whole: tuple[float, bool] | None, is_last: bool) -> bool:
         with self._timed("update"):
-            return self._core.step_part(self._shard.by_slot(grads), self._plans, scale, whole, is_last)
+            return self._core.step_part(*self._shard.by_slot(grads), self._plans, scale, whole, is_last)
 
     def _grad_squares(self, means: Sequence[_Mean], flat_grads: Sequence[Any]) -> tuple[float, bool]:
         """Return the sum of the squares of all gradients, and whether one is not finite: what one machine would find.
@@ -369,7 +365,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         """
         with self._timed("update"):
             grads = chain.from_iterable(mean.grads for mean in means)
-            squares, is_nonfinite = self._core.grad_squares(self._shard.by_slot(grads))
+            squares, is_nonfinite = self._core.grad_squares(*self._shard.by_slot(grads))
         if self._comm.size == 1:
             return _core.sum_of_tiles(squares), is_nonfinite
         with self._timed("communication"):

@@ -2,7 +2,7 @@
 
 Each function takes a parameter `p`, its gradient `g`, its state and the step `t` (from 1), and returns the new
 parameter and state; nothing is changed in place. The operations and their order are those of the C++ headers in
-``src/cpp/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are formed
+``src/cpp/kernel/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are formed
 in double precision and rounded once.
 
 Every function also takes the hyperparameters ``lr``, ``weight_decay``, ``decoupled_weight_decay``, ``maximize``,

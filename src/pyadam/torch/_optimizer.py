@@ -209,7 +209,13 @@ class Optimizer(BindingOptimizer):
         bound = self._bound
         if bound is None or not self._is_current(bound):
             bound = self._bind()
-        if not bound.step(1.0 if grad_scale is None else float(grad_scale)):
+        scale = 1.0 if grad_scale is None else float(grad_scale)
+        has_stepped = bound.step(scale)
+        if has_stepped is None:
+            has_stepped = self._bind().step(scale)
+        if has_stepped is None:
+            raise RuntimeError("tensors of the optimizer are moved while a step looks at them")
+        if not has_stepped:
             self.skipped += 1
         if self._elsewhere:
             for group, elsewhere in zip(self.param_groups, self._elsewhere, strict=True):
