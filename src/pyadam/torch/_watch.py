@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,13 +23,6 @@ _C_ABI = (
     "aoti_torch_get_strides",
     "aoti_torch_delete_tensor_object",
 )
-
-
-class Watch(Protocol):
-    """What notices when a tensor is moved."""
-
-    def hold(self) -> bool:
-        """Whether all tensors still have the same memory, dtype, shape and strides."""
 
 
 class PlainWatch:
@@ -70,7 +63,9 @@ def watch_params(params: list[Tensor]) -> _core.WatchedTensors | PlainWatch:
     return PlainWatch(params) if exchange_api is None else _core.WatchedTensors(exchange_api, Tensor, params)
 
 
-def watch_state(tensors: list[Tensor], numbers: list[Tensor]) -> Watch:
+def watch_state(
+    tensors: list[Tensor], numbers: list[Tensor]
+) -> _core.WatchedTensors | _core.TensorHandles | PlainWatch:
     """Return what notices a change of the memory of the state's tensors and its numbers, which nobody swaps.
 
     PyTorch refuses to swap a tensor that has a handle.
