@@ -91,7 +91,11 @@ def test_a_mask_moves_what_was_looked_at(trick: Trick, target: str, call: str) -
         else:
             opt.step(given, params=[p.copy() for p in ours])
     except ValueError as error:
-        assert "params[0]" in str(error)
+        message = str(error)
+    else:
+        message = ""
+    if message:
+        assert "params[0]" in message
         np.testing.assert_array_equal(ours[1], kept[1])
         assert opt.step_count == 0
         return
@@ -131,10 +135,10 @@ def test_overlaps_are_asked_of_plain_arrays(trick: Trick) -> None:
     """`np.shares_memory` asks a subclass what to do; a gradient that interleaves with a parameter is compared so."""
     memory = np.ones((LARGE, 2))
     ours = [np.ones(LARGE), np.ascontiguousarray(memory[:, 0])]
-    Evil = evil(trick, ours[0], times=10)
+    kind = evil(trick, ours[0], times=10)
     opt = pyadam.SGD(ours, lr=1.0)
     with pytest.raises(ValueError, match=r"params\[0\]"):
-        opt.step([np.full(LARGE, 0.5), memory.view(Evil)[:, 1]])
+        opt.step([np.full(LARGE, 0.5), memory.view(kind)[:, 1]])
     ours = [np.ones(2 * LARGE)]
     opt = pyadam.SGD(ours, lr=1.0)
     with pytest.raises(ValueError, match="shares memory"):

@@ -122,7 +122,8 @@ void Parameters::check_zeroable() const {
 
 Task Parameters::task_for(std::size_t slot, std::size_t first) const {
   Task task = slots_[slot].task;
-  task.box = slots_[slot].box ? &*slots_[slot].box : nullptr;
+  const std::optional<Box>& box = slots_[slot].box;
+  task.box = box ? &*box : nullptr;
   task.random_offset += options.first_element;
   task.first = first;
   return task;

@@ -153,12 +153,12 @@ bool WatchedTensors::hold() const {
 
 bool WatchedTensors::add_gradients(const py::list& owners, std::vector<Gradient>& gradients,
                                    std::vector<py::object>& objects) const {
-  if (owners.size() != seen_.size()) throw std::invalid_argument("an owner for each tensor is needed");
+  // An own tuple, since the code of a `grad` property, or another thread, may change the list.
+  const auto own = py::reinterpret_steal<py::tuple>(PyList_AsTuple(owners.ptr()));
+  if (!own) throw py::error_already_set();
+  if (own.size() != seen_.size()) throw std::invalid_argument("an owner for each tensor is needed");
   for (std::size_t i = 0; i < seen_.size(); ++i) {
-    // The code of a `grad` property may change the list.
-    if (i >= owners.size()) throw std::invalid_argument("an owner for each tensor is needed");
-    const auto owner = py::reinterpret_borrow<py::object>(PyList_GET_ITEM(owners.ptr(), static_cast<Py_ssize_t>(i)));
-    py::object gradient = grad_of(owner.ptr());
+    py::object gradient = grad_of(PyTuple_GET_ITEM(own.ptr(), static_cast<Py_ssize_t>(i)));
     if (gradient.is_none()) continue;
     // Of gradients that lie as their tensors do, only those of one element may be negated: see above.
     if (!is_of(gradient.ptr(), type_) || (has_one_element_[i] && is_negated(gradient))) return false;

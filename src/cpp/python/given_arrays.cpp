@@ -3,12 +3,15 @@
 #include <stdexcept>
 #include <utility>
 
+#include "python/critical_section.hpp"
+
 namespace pyadam {
 
 void GivenArrays::hold(const py::object& grads, std::size_t count, const std::vector<std::size_t>* slots,
                        std::vector<Gradient>& gradients) {
   const auto items = py::reinterpret_steal<py::object>(PySequence_Fast(grads.ptr(), "grads must be a sequence"));
   if (!items) throw py::error_already_set();
+  const CriticalSection section(items.ptr());
   const auto found = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(items.ptr()));
   if (found != count) {
     throw py::value_error("grads must have " + std::to_string(count) + " entries, one per parameter, found " +

@@ -1,5 +1,7 @@
 #include "python/snapshot.hpp"
 
+#include "python/critical_section.hpp"
+
 namespace pyadam {
 
 Snapshot::Snapshot(const py::list& containers) : containers_(containers.attr("copy")()) {
@@ -12,6 +14,7 @@ Snapshot::Snapshot(const py::list& containers) : containers_(containers.attr("co
 template <class See>
 bool Snapshot::each(const See& see) const {
   for (const py::handle container : containers_) {
+    const CriticalSection section(container.ptr());
     if (PyDict_Check(container.ptr())) {
       PyObject* key = nullptr;
       PyObject* value = nullptr;

@@ -9,7 +9,8 @@ namespace pyadam {
 
 namespace py = pybind11;
 
-// Compares identities alone: a few nanoseconds per object.
+// Compares identities alone: a few nanoseconds per object. It does not change once it is made, so that threads may ask
+// it at one time; each container is read under its own lock.
 class Snapshot {
  public:
   // Of dicts, lists and whatever else can be iterated over.

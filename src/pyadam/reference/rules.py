@@ -2,8 +2,8 @@
 
 Each function takes a parameter `p`, its gradient `g`, its state and the step `t` (from 1), and returns the new
 parameter and state; nothing is changed in place. The operations and their order are those of the C++ headers in
-``src/cpp/kernel/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are formed
-in double precision and rounded once.
+``src/cpp/kernel/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are
+formed in double precision and rounded once.
 
 Every function also takes the hyperparameters ``lr``, ``weight_decay``, ``decoupled_weight_decay``, ``maximize``,
 ``clip_value``, ``l1`` and ``bounds``, as the classes do, with their defaults, and ``grad_factor``, which the gradient

@@ -72,7 +72,7 @@ class Bound:
             self._add(index, member, options[member.group])
         self._watch = watch_params(self._locals)
         self._watch_beside = watch_state(self._beside, self._steps)
-        #: Whether a step looks again at all tensors when the last Python code has run.
+        # Whether a step looks again at all tensors when the last Python code has run.
         self._looks = False
         if not isinstance(self._watch, PlainWatch) and not isinstance(self._watch_beside, PlainWatch):
             self._core.watch(self._watch, self._watch_beside)
@@ -152,8 +152,8 @@ class Bound:
             with torch.no_grad():
                 grads = self._readable()  # copies stay alive until the step is taken
                 gradients = given_gradients(grads)
-            watched = watch_params([g for g in grads if g is not None]) if self._looks else None
-            assert not isinstance(watched, PlainWatch)
+            watch = watch_params([g for g in grads if g is not None])
+            watched = None if isinstance(watch, PlainWatch) else watch
             has_stepped = self._core.step(gradients, self._plans, grad_scale, watched)
         if has_stepped:
             places = self._core.stepped
