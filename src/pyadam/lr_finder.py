@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._extras import require
-from ._hyperparameters import decay_rate, flag
+from ._hyperparameters import decay_rate, flag, positive
 from ._interrupts import restoring
 from ._param_group import ParamGroup
 from .optimizer import Optimizer
-from .schedules._checks import count_from, one_of, positive
+from .schedules._checks import count_from, one_of
 from .schedules._decays import Exponential, Linear
 
 Floats = NDArray[np.float64]

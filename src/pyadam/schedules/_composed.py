@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ._checks import Boundaries, FromStep, Number, Steps, number, one_of
+from ._checks import Boundaries, Count, Number, Steps, check_keys, number, one_of, tuple_of
 from ._decays import Constant
 from ._schedule import Schedule, between, half_cosine
 
@@ -19,12 +19,6 @@ Part = Callable[[int], Any]
 
 def _part(name: str, value: Any) -> Part:
     return value if callable(value) else Constant(number(name, value))
-
-
-def _parts(name: str, value: Any) -> tuple[Part, ...]:
-    if not isinstance(value, (tuple, list)) or len(value) == 0:
-        raise TypeError(f"{name} must be a list or tuple of schedules, found {value!r}")
-    return tuple(_part(f"{name}[{i}]", part) for i, part in enumerate(value))
 
 
 class _Composed(Schedule):
@@ -51,9 +45,7 @@ class _Composed(Schedule):
             If the state is of other parts, or one of them refuses its own. Nothing has changed then.
         """
         parts = {name: part for name, part in self._stateful() if part.state_dict()}
-        if state_dict.keys() != parts.keys():
-            what = f"state of {type(self).__name__} must have {sorted(parts)}"
-            raise ValueError(f"{what}, found {sorted(map(str, state_dict))}")
+        check_keys(type(self).__name__, state_dict, parts.keys())
         for name, part in deepcopy(parts).items():  # so that all are checked before one is changed
             part.load_state_dict(state_dict[name])
         for name, part in parts.items():
@@ -87,7 +79,7 @@ class Join(_Composed):
     [0.5, 0.5, 1.0, 0.75, 0.5]
     """
 
-    schedules: Annotated[tuple[Part, ...], _parts]
+    schedules: Annotated[tuple[Part, ...], tuple_of(_part, "schedules", 1)]
     boundaries: Boundaries
 
     def __post_init__(self) -> None:
@@ -187,8 +179,8 @@ class WarmupStableDecay(Schedule):
     """
 
     peak: Number
-    warmup: FromStep
-    stable: FromStep
+    warmup: Count
+    stable: Count
     decay: Steps
     start: Number = 0.0
     end: Number = 0.0

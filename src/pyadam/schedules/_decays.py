@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from ._checks import Boundaries, Flag, FromStep, NonNegative, Number, Numbers, OptionalNumber, Positive, Steps
+from ._checks import Boundaries, Count, Flag, NonNegative, Number, Numbers, OptionalNumber, Positive, Steps
 from ._schedule import Schedule, between
 
 
@@ -77,7 +77,7 @@ class Polynomial(Schedule):
     end: Number
     power: Positive
     steps: Steps
-    begin: FromStep = 0
+    begin: Count = 0
 
     def __call__(self, step: int) -> float:
         """Return the value at the 0-based `step`."""
@@ -117,7 +117,7 @@ class Linear(Schedule):
     start: Number
     end: Number
     steps: Steps
-    begin: FromStep = 0
+    begin: Count = 0
 
     def __call__(self, step: int) -> float:
         """Return the value at the 0-based `step`."""
@@ -162,7 +162,7 @@ class Exponential(Schedule):
     start: Number
     rate: Positive
     steps: Steps = 1
-    begin: FromStep = 0
+    begin: Count = 0
     staircase: Flag = False
     end: OptionalNumber = None
 

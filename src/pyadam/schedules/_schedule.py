@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
-from ._checks import Check
+from .._hyperparameters import Check
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,16 @@ class Schedule:
         raise NotImplementedError
 
     def __post_init__(self) -> None:
-        types = get_type_hints(type(self), include_extras=True)
-        for field in fields(self):
-            check: Check = types[field.name].__metadata__[0]
-            value = check(f"{field.name} of {type(self).__name__}", getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+        check_fields(self)
+
+
+def check_fields(schedule: Any) -> None:
+    """Check the arguments of a dataclass as their types say, and keep each in its one type."""
+    types = get_type_hints(type(schedule), include_extras=True)
+    for argument in (field for field in fields(schedule) if field.init):
+        check: Check = types[argument.name].__metadata__[0]
+        value = check(f"{argument.name} of {type(schedule).__name__}", getattr(schedule, argument.name))
+        object.__setattr__(schedule, argument.name, value)  # most are frozen
 
 
 def between(start: float, end: float, fraction: float) -> float:
