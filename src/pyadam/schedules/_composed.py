@@ -89,7 +89,6 @@ class Join(_Composed):
             raise ValueError(f"boundaries of Join must be {wanted}, found {len(self.boundaries)}")
 
     def __call__(self, step: int) -> Any:
-        """Return the value at the 0-based `step`."""
         i = bisect_right(self.boundaries, step)
         return self.schedules[i](step - (self.boundaries[i - 1] if i else 0))
 
@@ -114,11 +113,6 @@ class Warmup(_Composed):
     start : float, default 0.0
         First value.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of another type or out of range.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -132,7 +126,6 @@ class Warmup(_Composed):
     start: Number = 0.0
 
     def __call__(self, step: int) -> Any:
-        """Return the value at the 0-based `step`."""
         if step >= self.steps:
             return self.schedule(step - self.steps)
         return between(self.start, self.schedule(0), step / self.steps)
@@ -159,11 +152,6 @@ class WarmupStableDecay(Schedule):
     shape : {"linear", "cosine", "sqrt"}, default "linear"
         How it comes down.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of another type or out of range.
-
     References
     ----------
     Hu et al., "MiniCPM", 2024, https://arxiv.org/abs/2404.06395.
@@ -187,7 +175,6 @@ class WarmupStableDecay(Schedule):
     shape: Annotated[str, one_of("linear", "cosine", "sqrt")] = "linear"
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         if step < self.warmup:
             return between(self.start, self.peak, step / self.warmup)
         t = min(max(step - self.warmup - self.stable, 0) / self.decay, 1.0)
@@ -224,5 +211,4 @@ class Pair(_Composed):
     second: Annotated[Part, _part]
 
     def __call__(self, step: int) -> tuple[Any, Any]:
-        """Return the values at the 0-based `step`."""
         return self.first(step), self.second(step)

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
+from inspect import cleandoc
 from typing import Any, get_type_hints
 
 from .._hyperparameters import Check
+
+_RAISES = """\
+Raises
+------
+TypeError, ValueError
+    If an argument is of another type, not finite or out of range.
+
+"""
+_AFTER_RAISES = re.compile(r"^(Notes|References|Examples)\n---", flags=re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Base of all schedules: a function of the 0-based step that can be compared, printed, pickled and copied.
 
-    A subclass is a frozen dataclass, annotated with the types of `_checks`, which has `__call__`.
+    A subclass is a frozen dataclass, annotated with the types of `_checks`, which has `__call__`. A docstring without
+    a section Raises gets the one that holds for all.
     """
+
+    def __init_subclass__(cls) -> None:
+        if cls.__doc__ and "\nRaises\n" not in (docstring := cleandoc(cls.__doc__)):
+            cls.__doc__ = _AFTER_RAISES.sub(_RAISES + r"\g<0>", docstring, count=1)
 
     def __call__(self, step: int) -> Any:
         """Return the value at the 0-based `step`."""
