@@ -1,4 +1,4 @@
-"""The update rules in plain NumPy.
+"""The update rules in plain NumPy; `pyadam.rules` has their formulas and sources.
 
 Each function takes a parameter `p`, its gradient `g`, its state and the step `t` (from 1), and returns the new
 parameter and state; nothing is changed in place. The operations and their order are those of the C++ headers in
