@@ -17,8 +17,6 @@ from .._param_group import Part
 from .._request import GroupRequest, Request
 from ._shards import Bucket, Piece, Whole
 
-_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
-
 
 def wholes(asked: Request) -> list[Whole]:
     """Return what must be known of each parameter to cut it; raise if it cannot be kept as is asked."""
@@ -27,7 +25,7 @@ def wholes(asked: Request) -> list[Whole]:
         kernel, master, state_dtype, has_ema, _ = Group(asked.rule, values, f"param_groups[{i}]").keeping
         for array, path in zip(arrays, paths, strict=True):
             kept = _core.kept_arrays(kernel, array.dtype.name, master, state_dtype, has_ema, path)
-            weight = sum(_BYTES[dtype] for _, dtype in kept) or 1
+            weight = sum(_core.DTYPES[dtype][0] for _, dtype in kept) or 1
             order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
             result.append(Whole(path, array.shape, array.dtype, order, weight))
     return result
