@@ -23,6 +23,25 @@ from numpy.typing import NDArray
 
 from .norms import norm
 
+__all__ = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "amsgrad",
+    "lamb",
+    "lion",
+    "nadam",
+    "radam",
+    "rmsprop",
+    "rmsprop_centered",
+    "rmsprop_centered_momentum",
+    "rmsprop_momentum",
+    "sgd",
+    "sgd_momentum",
+    "sgd_nesterov",
+]
+
 Array = NDArray[Any]
 Betas = tuple[float, float]
 Rule = Callable[..., tuple[Array, ...]]
