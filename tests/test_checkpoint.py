@@ -484,6 +484,7 @@ def test_a_late_step_of_nadam_takes_neither_long_nor_much_memory() -> None:
     opt = pyadam.NAdam([np.ones(3)])
     opt.step([np.ones(3)])
     saved = opt.state_dict()
+    del saved["state"][0]["mu_product"]  # so that it is made of the step count
     saved["state"][0]["step"] = saved["step_count"] = 2**52
     opt.load_state_dict(saved)
     opt.step([np.ones(3)])

@@ -28,13 +28,14 @@ def gradients(*arrays: Any) -> Any:
 def bound(*arrays: Any, step: Any = None) -> tuple[Any, list[Any]]:
     """Return parameters bound by their addresses, and the memory of their state."""
     core = _core.TensorParameters()
-    core.add_group("adam", None, None, False)
+    core.add_group("adam", None, None, False, ())
     states = []
     for i, p in enumerate(arrays):
         state = [np.zeros_like(p), np.zeros_like(p)]
         states.append(state)
         step_address = 0 if step is None else address(step)
-        core.add(f"p[{i}]", 0, address(p), p.size, "float32", list(map(address, state)), 0, step_address, "float32", 0)
+        kept, step_place = list(map(address, state)), (step_address, "float32")
+        core.add(f"p[{i}]", 0, address(p), p.size, "float32", kept, 0, step_place, (), (), 0)
     return core, states
 
 
@@ -103,11 +104,11 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="each address needs a dtype"):
         _core.GivenGradients([1], [])
     with pytest.raises(ValueError, match="unknown dtype 'int8'"):
-        core.add("p", 0, 0, 0, "int8", [0, 0], 0, 0, "float32", 0)
+        core.add("p", 0, 0, 0, "int8", [0, 0], 0, (0, "float32"), (), (), 0)
     with pytest.raises(ValueError, match="an address for each array kept"):
-        core.add("p", 0, 0, 0, "float32", [0], 0, 0, "float32", 0)
+        core.add("p", 0, 0, 0, "float32", [0], 0, (0, "float32"), (), (), 0)
     with pytest.raises(ValueError, match="there is no group 0"):
-        _core.TensorParameters().add("p", 0, 0, 0, "float32", [], 0, 0, "float32", 0)
+        _core.TensorParameters().add("p", 0, 0, 0, "float32", [], 0, (0, "float32"), (), (), 0)
 
 
 def test_a_step_within_a_step_is_refused() -> None:

@@ -24,7 +24,7 @@ from oracle import assert_same_bits, reference_run, reference_runs
 from refusals import refused, snapshot, stepped, unchanged
 
 import pyadam
-from pyadam import _threads, rules
+from pyadam import _threads
 
 Array = np.ndarray
 TIMEOUT = 60.0  # of what would otherwise hang
@@ -314,24 +314,6 @@ def test_optimizers_in_several_threads_do_not_disturb_each_other(use_threads: Us
         expected.step(g)
     for opt in opts:
         assert_same_bits(opt, 0, expected)
-
-
-@pytest.mark.usefixtures("hasty")
-def test_nadam_multiplies_its_momenta_once_whatever_threads_ask() -> None:
-    steps = range(1, 2000)
-    for trial in range(10):
-        rule = rules.NAdam(momentum_decay=0.004 + trial * 1e-5)
-        found: list[list[Any]] = []
-
-        def ask(rule: rules.NAdam = rule, found: Any = found) -> None:
-            found.append([rule.derived_state(t) for t in steps])
-
-        run_together(*[ask] * 4)
-        assert found[1:] == found[:-1]
-        product, (beta1, _) = 1.0, rule.betas
-        for t in steps:
-            product *= beta1 * (1 - 0.5 * 0.96 ** (t * rule.momentum_decay))
-            assert found[0][t - 1] == {"mu_product": product}
 
 
 @pytest.mark.usefixtures("hasty")

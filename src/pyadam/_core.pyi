@@ -4,7 +4,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-Plan = Callable[[int, int], tuple[tuple[float, float, float, float, float, float], tuple[float, ...]]]
+# Takes the step t of parameters, the step count of the optimizer and, of a rule that carries numbers, these; returns
+# the numbers of the stages, the scalars of the rule and what it carries on.
+Plan = Callable[..., tuple[Any, ...]]
 
 __version__: str
 COMPILER: str
@@ -43,7 +45,9 @@ class TensorParameters:
     flush_denormals: bool
     seed: int
     def __init__(self) -> None: ...
-    def add_group(self, rule: str, master: str | None, state_dtype: str | None, has_ema: bool) -> None: ...
+    def add_group(
+        self, rule: str, master: str | None, state_dtype: str | None, has_ema: bool, initial_carried: Sequence[float]
+    ) -> None: ...
     def add(
         self,
         path: str,
@@ -53,8 +57,9 @@ class TensorParameters:
         dtype: str,
         kept: Sequence[int],
         step: int,
-        step_address: int,
-        step_dtype: str,
+        step_place: tuple[int, str],
+        carried: Sequence[float],
+        carried_places: Sequence[tuple[int, str]],
         first_element: int,
     ) -> None: ...
     def set_bounds(self, index: int, lower: float, upper: float) -> None: ...
@@ -76,6 +81,7 @@ class TensorParameters:
     def has_grad_norm(self) -> bool: ...
     @property
     def steps(self) -> list[int]: ...
+    def carried(self, index: int) -> list[float]: ...
 
 class Snapshot:
     def __init__(self, containers: list[Any]) -> None: ...
@@ -115,6 +121,7 @@ class ArrayParameters:
         arrays: list[Any],
         paths: list[str],
         initial_state: list[float],
+        initial_carried: Sequence[float],
         master: str | None,
         state_dtype: str | None,
         has_ema: bool,
@@ -144,7 +151,11 @@ class ArrayParameters:
     def clear_accumulated(self) -> None: ...
     def accumulated_sums(self) -> list[NDArray[Any] | None]: ...
     def restore(
-        self, step_count: int, steps: Sequence[int], states: Sequence[dict[str, NDArray[Any]] | None]
+        self,
+        step_count: int,
+        steps: Sequence[int],
+        carried: Sequence[Sequence[float]],
+        states: Sequence[dict[str, NDArray[Any]] | None],
     ) -> None: ...
     def state(self, index: int) -> dict[str, NDArray[Any]]: ...
     @property
@@ -157,5 +168,6 @@ class ArrayParameters:
     def step_count(self) -> int: ...
     @property
     def steps(self) -> list[int]: ...
+    def carried(self, index: int) -> list[float]: ...
     @property
     def arrays(self) -> list[NDArray[Any]]: ...

@@ -24,6 +24,7 @@ class Keeping(NamedTuple):
     state_dtype: str | None
     has_ema: bool
     initial_state: float
+    initial_carried: tuple[float, ...]
 
 
 # The hyperparameters of a group as they were set: those of its rule, and those that every rule has.
@@ -34,7 +35,9 @@ def keeping_of(settings: Settings) -> Keeping:
     """Return what decides how state is kept; raise ValueError if hyperparameters do not go together."""
     rule, common = settings
     has_ema = common["ema_decay"] is not None
-    return Keeping(rule.kernel(), common["master"], common["state_dtype"], has_ema, rule.initial_state())
+    return Keeping(
+        rule.kernel(), common["master"], common["state_dtype"], has_ema, rule.initial_state(), rule.initial_carried
+    )
 
 
 def replaced(settings: Settings, values: Mapping[str, Any]) -> Settings:
@@ -192,8 +195,10 @@ class Group:
 
     # What a step needs.
 
-    def plan(self, t: int, step: int) -> tuple[Stages, tuple[float, ...]]:
+    def plan(self, t: int, step: int, carried: tuple[float, ...] | None = None) -> tuple[Any, ...]:
         """Return the kernel's numbers for the step `t` (from 1) of the group's parameters: stages, then the rule's.
+
+        Of a rule that carries numbers, the kernel gives those that it has, and gets those to carry on as well.
 
         Schedules have their values at the 0-based `step` of the optimizer, which may have begun before its parameters.
         Each is checked for its field alone.
@@ -211,12 +216,15 @@ class Group:
         stages = self._stages
         if stages is None or not self._has_fixed_stages:
             stages = self._stages = self._stages_at(t)
-        return stages, self._scalars(t)
+        if carried is None:
+            return stages, self._scalars(t)
+        carried = self._rule.carry(t, carried)
+        return stages, self._scalars(t, carried), carried
 
     def evaluate(self, step: int) -> None:
         """Use the values that schedules have at the 0-based `step` before a plan is asked for."""
         self.forget_evaluated()
-        self.plan(1, step)
+        self.plan(1, step, self.keeping.initial_carried or None)
 
     def forget_evaluated(self) -> None:
         """Forget the values of a step that was not taken: the last step's are found anew when they are asked for."""
@@ -236,10 +244,6 @@ class Group:
         return 1.0 - (min(decay, (1.0 + t) / (10.0 + t)) if self._common["ema_warmup"] else float(decay))
 
     # What was used, and what schedules keep.
-
-    def derived_state(self, t: int) -> dict[str, float]:
-        """Return the numbers that PyTorch keeps as state after `t` steps, and pyadam derives from them."""
-        return self._rule.derived_state(t)
 
     def last_settings(self, step_count: int) -> Settings:
         """Return the settings with the values of the last step of `step_count`, or of the first one before it."""

@@ -44,6 +44,7 @@ def number_in(low: float, high: float, what: str) -> Callable[[str, Any], float]
     return check_number
 
 
+number = number_in(-math.inf, math.inf, "of any sign")
 non_negative = number_in(0, math.inf, ">= 0")
 fraction = number_in(0, 1, "in [0, 1]")
 decay_rate = number_in(0, math.nextafter(1, 0), "in [0, 1)")

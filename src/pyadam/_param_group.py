@@ -51,9 +51,9 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         self.members = range(start, start + len(arrays))
         # Where parameters are parts of larger ones.
         self._parts = parts
-        kernel, master, state_dtype, has_ema, initial_state = self.keeping
+        kernel, master, state_dtype, has_ema, initial_state, initial_carried = self.keeping
         states = len(_core.RULES[kernel][0])
-        core.add_group(kernel, arrays, paths, [initial_state] * states, master, state_dtype, has_ema)
+        core.add_group(kernel, arrays, paths, [initial_state] * states, initial_carried, master, state_dtype, has_ema)
         self._keep_in(self._settings[1]["bounds"])
 
     def __getitem__(self, key: str) -> Any:
@@ -143,11 +143,6 @@ class ParamGroup(Group, MutableMapping[str, Any]):
     def current(self) -> dict[str, Any]:
         """The hyperparameters of the last step, with schedules as the values they had; before it, of the first step."""
         return deepcopy(self.last_values())
-
-    def derived_state(self, t: int) -> dict[str, float]:
-        """Return the numbers that PyTorch keeps as state after `t` steps, derived from the last step's values."""
-        rule, _ = self.last_settings(self._core.step_count)
-        return rule.derived_state(t)
 
 
 def _whole(array: NDArray[Any], path: str) -> Part:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from . import _core
 from ._common_options import OPTIMIZER_FIELDS, SAVED_OPTIONS
 from ._group import Settings
+from ._hyperparameters import number
 from ._param_group import ParamGroup
 
 # Keys of PyTorch's groups that say how PyTorch shall compute, or are its scheduler's own.
@@ -32,7 +33,7 @@ def export(core: _core.ArrayParameters, groups: Sequence[ParamGroup], copy: bool
                 arrays = core.state(i)
                 buffers = {name: array.copy(order="K") for name, array in arrays.items()} if copy else arrays
                 state[i] = {"step": steps[i], **buffers}
-                state[i].update(group.derived_state(steps[i]))
+                state[i].update(zip(group.rule.carries, core.carried(i), strict=True))
         values = group.current if copy else group.last_values()
         param_groups.append({**values, "params": list(group.members), "param_names": list(group.paths)})
         if schedule_state := group.schedule_state():
@@ -73,6 +74,7 @@ def checked(
     arrays = core.arrays
     options = []
     steps = [0] * len(arrays)
+    carried: list[tuple[float, ...]] = [()] * len(arrays)
     buffers: list[dict[str, NDArray[Any]] | None] = [None] * len(arrays)
     indices: set[Any] = set()
     for g, (group, given) in enumerate(zip(groups, given_groups, strict=True)):
@@ -88,7 +90,7 @@ def checked(
         for i, path, member in zip(group.members, group.paths, members, strict=True):
             indices.add(member)
             if member in given_state:
-                steps[i], buffers[i] = _state(given_state[member], core.state(i), group, path, is_own)
+                steps[i], carried[i], buffers[i] = _state(given_state[member], core.state(i), group, path, is_own)
     unknown = set(given_state) - indices
     if unknown:
         raise ValueError(f"state_dict['state'] has entries of no parameter: {sorted(map(str, unknown))}")
@@ -97,7 +99,7 @@ def checked(
         raise ValueError(f"state_dict['step_count'] must be at least every step, found {step_count} and {max(steps)}")
 
     def copy_in() -> None:
-        core.restore(step_count, steps, buffers)
+        core.restore(step_count, steps, carried, buffers)
         for group, given, new in zip(groups, given_groups, options, strict=True):
             group.use(*new)
             group.load_schedule_state(given.get("schedule_state", {}))
@@ -119,7 +121,7 @@ def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> tuple[S
 
 def _state(
     given: Mapping[str, Any], live: Mapping[str, NDArray[Any]], group: ParamGroup, path: str, is_own: bool
-) -> tuple[int, dict[str, NDArray[Any]]]:
+) -> tuple[int, tuple[float, ...], dict[str, NDArray[Any]]]:
     if not isinstance(given, Mapping):
         raise TypeError(f"state of {path} must be a dict, found {type(given).__name__}")
     entries = {key: value for key, value in given.items() if value is not None}
@@ -127,7 +129,7 @@ def _state(
         entries.setdefault("step", 1)
     # What only pyadam keeps begins anew, from the parameter, where another library's state is taken over.
     wanted = [name for name in live if is_own or name in entries or name not in _OWN_STATE]
-    if entries.keys() - group.derived_state(1).keys() != {"step", *wanted}:
+    if entries.keys() - set(group.rule.carries) != {"step", *wanted}:
         raise ValueError(
             f"state of {path} must have {['step', *wanted]} for the rule {group.kernel!r}, found {list(given)}"
         )
@@ -140,7 +142,16 @@ def _state(
         _same(f"{name} of {path}: shape and dtype", found_kind, kind)
         order: Literal["C", "F"] = "C" if live[name].flags.c_contiguous else "F"
         buffers[name] = np.require(buffer, requirements=[order, "A"])
-    return _step(entries["step"], f"step of {path}"), buffers
+    step = _step(entries["step"], f"step of {path}")
+    return step, _carried(entries, group, step, path), buffers
+
+
+def _carried(entries: Mapping[str, Any], group: ParamGroup, step: int, path: str) -> tuple[float, ...]:
+    """Return what the rule carries, as the state says, or as the present hyperparameters make it where it does not."""
+    rule = group.rule
+    if not all(name in entries for name in rule.carries):
+        return rule.carried_after(step) if rule.carries else ()
+    return tuple(number(f"{name} of {path}", np.asarray(entries[name])[()]) for name in rule.carries)
 
 
 def _step(value: Any, name: str) -> int:

@@ -218,8 +218,8 @@ ENDINGS = {
         from pyadam import _core
         core, memory = _core.TensorParameters(), [np.zeros_like(g) for _ in range(4)]
         p, grad, *kept = [array.ctypes.data for array in memory]
-        core.add_group("adam", None, None, False)
-        core.add("p", 0, p, g.size, "float64", kept, 0, 0, "float32", 0)
+        core.add_group("adam", None, None, False, ())
+        core.add("p", 0, p, g.size, "float64", kept, 0, (0, "float32"), (), (), 0)
         grads, plans = _core.GivenGradients([grad], [_core.GRADIENT_DTYPES["float64"]]), (opt.param_groups[0].plan,)
         work = lambda core=core, memory=memory: [core.step(grads, plans) for _ in iter(int, 1)]
         threading.Thread(target=work, daemon=True).start()

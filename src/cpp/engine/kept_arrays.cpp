@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "engine/dispatch.hpp"
 #include "engine/memory.hpp"
@@ -59,9 +60,10 @@ std::size_t rule_index(const std::string& name) {
 }
 
 Keeping keeping_of(const std::string& rule, const std::optional<std::string>& master,
-                   const std::optional<std::string>& state_dtype, bool has_ema) {
+                   const std::optional<std::string>& state_dtype, bool has_ema, std::vector<double> initial_carried) {
+  if (initial_carried.size() > max_carried) throw std::invalid_argument("a rule cannot carry so many numbers");
   const DType dtype = state_dtype == facts_of(DType::bfloat16).name ? DType::bfloat16 : DType::float32;
-  return {rule_index(rule), {}, master.value_or(""), dtype, has_ema};
+  return {rule_index(rule), {}, master.value_or(""), dtype, has_ema, std::move(initial_carried)};
 }
 
 Storage storage_of(DType param, const Keeping& keeping, const std::string& path) {

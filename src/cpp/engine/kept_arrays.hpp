@@ -31,6 +31,7 @@ struct Keeping {
   std::string master;                 // empty, or the name of a Storage
   DType state_dtype;                  // bfloat16, or else the compute type is meant
   bool has_ema;
+  std::vector<double> initial_carried;  // what the rule carries to its first step
 };
 
 // Throws std::invalid_argument if there is no rule of that name.
@@ -38,7 +39,8 @@ std::size_t rule_index(const std::string& name);
 
 // Of what users say, by name. Throws std::invalid_argument if there is no such rule.
 Keeping keeping_of(const std::string& rule, const std::optional<std::string>& master,
-                   const std::optional<std::string>& state_dtype, bool has_ema);
+                   const std::optional<std::string>& state_dtype, bool has_ema,
+                   std::vector<double> initial_carried = {});
 
 // Throws std::invalid_argument, beginning with the parameter's `path`, if it cannot be kept so.
 Storage storage_of(DType param, const Keeping& keeping, const std::string& path);

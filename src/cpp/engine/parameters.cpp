@@ -8,6 +8,15 @@
 #include "engine/dispatch.hpp"
 
 namespace pyadam {
+namespace {
+
+Carried initially_carried(const Keeping& keeping) {
+  Carried carried{};
+  std::copy(keeping.initial_carried.begin(), keeping.initial_carried.end(), carried.begin());
+  return carried;
+}
+
+}  // namespace
 
 Parameters::Slot Parameters::slot_for(const Group& group, const New& parameter) const {
   const Storage storage = storage_of(parameter.buffer.dtype, group.keeping, parameter.path);
@@ -58,7 +67,7 @@ void Parameters::add_group(Keeping keeping, const std::vector<New>& members, con
                  [&](std::size_t i) { return i < slots_.size() ? slots_[i].path : slots[i - slots_.size()].path; });
   for (Slot& slot : slots) {
     slots_.push_back(std::move(slot));
-    ages_.push_back({groups_.size(), 0});
+    ages_.push_back({groups_.size(), 0, initially_carried(group.keeping)});
   }
   groups_.push_back(std::move(group));
 }
@@ -74,7 +83,7 @@ void Parameters::reserve_slots(std::size_t more) {
 void Parameters::add_group(Keeping keeping) { groups_.push_back({std::move(keeping), nullptr}); }
 
 void Parameters::add(std::size_t group, const New& parameter, const std::vector<void*>& kept, std::int64_t step,
-                     CountMirror mirror, std::uint64_t first_element) {
+                     const Carried& carried, const Mirrors& mirrors, std::uint64_t first_element) {
   if (group >= groups_.size()) throw std::invalid_argument("there is no group " + std::to_string(group));
   Slot slot = slot_for(groups_[group], parameter);
   if (kept.size() != slot.kept.size()) throw std::invalid_argument("an address for each array kept is needed");
@@ -85,10 +94,10 @@ void Parameters::add(std::size_t group, const New& parameter, const std::vector<
   slot.task = task_of(parameter.buffer, slot.kept, groups_[group].keeping, slot.task.param_storage);
   slot.task.random_offset = first_element;
   reserve_slots(1);
-  if (mirror.memory != nullptr || !mirrors_.empty()) mirrors_.resize(slots_.size() + 1);
-  if (mirror.memory != nullptr) mirrors_.back() = mirror;
+  if (mirrors.step.memory != nullptr || !mirrors_.empty()) mirrors_.resize(slots_.size() + 1);
+  if (mirrors.step.memory != nullptr) mirrors_.back() = mirrors;
   slots_.push_back(std::move(slot));
-  ages_.push_back({group, step});
+  ages_.push_back({group, step, carried});
   has_ranges_ = false;
 }
 
@@ -130,11 +139,19 @@ std::vector<std::int64_t> Parameters::steps() const {
   return steps;
 }
 
+std::vector<double> Parameters::carried(std::size_t slot) const {
+  const Carried& carried = ages_.at(slot).carried;
+  return {carried.begin(), carried.begin() + static_cast<std::ptrdiff_t>(carried_count(slot))};
+}
+
 void Parameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps,
+                         const std::vector<std::vector<double>>& carried,
                          const std::vector<std::vector<const void*>>& sources) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = slots_[i];
     ages_[i].step = steps[i];
+    ages_[i].carried = initially_carried(groups_[ages_[i].group].keeping);
+    std::copy_n(carried[i].begin(), std::min(carried[i].size(), carried_count(i)), ages_[i].carried.begin());
     for (std::size_t k = 0; k < slot.kept.size(); ++k) {
       const KeptArray& kept = slot.kept[k];
       if (sources[i][k] == nullptr) {

@@ -1,6 +1,7 @@
 // The parameters of an optimizer: their memory, what is kept beside them, their ages, and the steps that they take.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -20,10 +21,16 @@
 
 namespace pyadam {
 
-// A step count that is kept outside too, where it may be changed: a number of a floating dtype, or nothing.
-struct CountMirror {
+// A number that is kept outside too, where it may be changed: of a floating dtype, or nothing.
+struct Mirror {
   void* memory;
   DType dtype;
+};
+
+// Of a parameter's step count, and of what its rule carries.
+struct Mirrors {
+  Mirror step;
+  std::array<Mirror, max_carried> carried;
 };
 
 // The engine's only owner of all that belongs to parameters. It knows addresses: whoever gives them answers for what is
@@ -55,7 +62,7 @@ class Parameters {
   // Adds a group that has no parameters yet, and a parameter to it, whose kept arrays are at the addresses `kept`.
   void add_group(Keeping keeping);
   void add(std::size_t group, const New& parameter, const std::vector<void*>& kept, std::int64_t step,
-           CountMirror mirror, std::uint64_t first_element);
+           const Carried& carried, const Mirrors& mirrors, std::uint64_t first_element);
 
   std::size_t size() const { return slots_.size(); }
   std::size_t groups() const { return groups_.size(); }
@@ -85,9 +92,9 @@ class Parameters {
   // Makes the plans of the parameters in `gradients()`.
   void plan(const PlanSource& source);
 
-  // Takes over counts that were changed where they are mirrored, and returns whether some were: the plans are of others
-  // then. Throws std::invalid_argument for what is no count.
-  bool take_counts();
+  // Takes over counts, and carried numbers, that were changed where they are mirrored, and returns whether some were:
+  // the plans are of others then. Throws std::invalid_argument for what is no count.
+  bool take_mirrored();
 
   // Where the parameters lie from a step on, in which they are exchanged for others of their sizes and dtypes. Throws
   // std::invalid_argument if these share memory.
@@ -130,9 +137,13 @@ class Parameters {
   const GradientSums& sums() const { return sums_; }
   void clear_sums() { sums_.clear(); }
 
-  // Sets ages, and copies in what is kept: `sources[slot][k]`, or where that is null its initial values.
+  // What the rule carries for a parameter; as many numbers as its group began with.
+  std::vector<double> carried(std::size_t slot) const;
+
+  // Sets ages and what is carried, and copies in what is kept: `sources[slot][k]`, or where that is null its initial
+  // values, as what is carried is initial where `carried[slot]` is empty.
   void restore(std::int64_t step_count, const std::vector<std::int64_t>& steps,
-               const std::vector<std::vector<const void*>>& sources);
+               const std::vector<std::vector<double>>& carried, const std::vector<std::vector<const void*>>& sources);
 
   Options options;
   std::int64_t skipped = 0;
@@ -159,10 +170,14 @@ class Parameters {
   struct Age {
     std::size_t group;
     std::int64_t step;
+    Carried carried;
   };
 
   Slot slot_for(const Group& group, const New& parameter) const;
   void reserve_slots(std::size_t more);
+  std::size_t carried_count(std::size_t slot) const {
+    return groups_[ages_[slot].group].keeping.initial_carried.size();
+  }
   void know_ranges();
   void check_apart(const DisjointRanges& ranges);
   void check_zeroable() const;
@@ -173,8 +188,8 @@ class Parameters {
 
   std::vector<Group> groups_;
   std::vector<Slot> slots_;
-  std::vector<Age> ages_;             // of each slot
-  std::vector<CountMirror> mirrors_;  // of each slot, or empty
+  std::vector<Age> ages_;         // of each slot
+  std::vector<Mirrors> mirrors_;  // of each slot, or empty
   DisjointRanges ranges_;
   bool has_ranges_ = true;  // of no parameters
   std::int64_t step_count_ = 0;

@@ -1,5 +1,6 @@
 // How Parameters take a step, from the plans to the counts.
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -8,23 +9,30 @@
 namespace pyadam {
 namespace {
 
-// What a step count becomes in a floating type, which is how it is kept outside.
-double as_mirrored(std::int64_t step, DType dtype) {
-  return dtype == DType::float64 ? static_cast<double>(step) : static_cast<double>(static_cast<float>(step));
+// What a number becomes in a floating type, which is how it is kept outside.
+double as_mirrored(double number, DType dtype) {
+  return dtype == DType::float64 ? number : static_cast<double>(static_cast<float>(number));
 }
 
-double read(const CountMirror& mirror) {
+double read(const Mirror& mirror) {
   return mirror.dtype == DType::float64 ? *static_cast<const double*>(mirror.memory)
                                         : *static_cast<const float*>(mirror.memory);
 }
 
-void write(const CountMirror& mirror, std::int64_t step) {
+void write(const Mirror& mirror, double number) {
   if (mirror.memory == nullptr) return;
   if (mirror.dtype == DType::float64) {
-    *static_cast<double*>(mirror.memory) = static_cast<double>(step);
+    *static_cast<double*>(mirror.memory) = number;
   } else {
-    *static_cast<float*>(mirror.memory) = static_cast<float>(step);
+    *static_cast<float*>(mirror.memory) = static_cast<float>(number);
   }
+}
+
+// Whether a mirror has a number that is not the one written there, which counts as changed; a NaN is a NaN.
+bool has_changed(const Mirror& mirror, double known) {
+  const double found = read(mirror);
+  const double written = as_mirrored(known, mirror.dtype);
+  return found != written && !(std::isnan(found) && std::isnan(written));
 }
 
 std::string step_limit() { return "2**53 - 1"; }
@@ -60,26 +68,32 @@ void Parameters::plan(const PlanSource& source) {
   plans_.begin(groups_.size());
   plan_places_.resize(gradients_.size());
   for (std::size_t i = 0; i < gradients_.size(); ++i) {
-    const Age age = ages_[gradients_[i].slot];
+    const Age& age = ages_[gradients_[i].slot];
     if (age.step >= max_step) {
       throw std::invalid_argument(slots_[gradients_[i].slot].path + " has taken " + step_limit() +
                                   " steps, and more cannot be counted");
     }
-    plan_places_[i] =
-        plans_.find_or_make(age.group, groups_[age.group].keeping.rule, age.step + 1, options.seed, source);
+    const Keeping& keeping = groups_[age.group].keeping;
+    plan_places_[i] = plans_.find_or_make({age.group, age.step + 1, age.carried}, keeping.rule,
+                                          keeping.initial_carried.size(), options.seed, source);
   }
 }
 
 // A count in a floating type stops at its largest odd number; the one kept here does not.
-bool Parameters::take_counts() {
+bool Parameters::take_mirrored() {
   if (mirrors_.empty()) return false;
   bool have_changed = false;
   for (const Gradient& gradient : gradients_) {
-    const CountMirror& mirror = mirrors_[gradient.slot];
-    if (mirror.memory == nullptr) continue;
+    const Mirrors& mirrors = mirrors_[gradient.slot];
+    if (mirrors.step.memory == nullptr) continue;
     Age& age = ages_[gradient.slot];
-    const double step = read(mirror);
-    if (step == as_mirrored(age.step, mirror.dtype)) continue;
+    for (std::size_t i = 0; i < max_carried && mirrors.carried[i].memory != nullptr; ++i) {
+      if (!has_changed(mirrors.carried[i], age.carried[i])) continue;
+      age.carried[i] = read(mirrors.carried[i]);
+      have_changed = true;
+    }
+    if (!has_changed(mirrors.step, static_cast<double>(age.step))) continue;
+    const double step = read(mirrors.step);
     const bool is_count = step >= 0 && step <= static_cast<double>(max_step) &&
                           step == static_cast<double>(static_cast<std::int64_t>(step));
     if (!is_count) {
@@ -180,9 +194,14 @@ void Parameters::finish(const StepResult& result) {
     ++skipped;
     return;
   }
-  for (const Gradient& gradient : gradients_) ++ages_[gradient.slot].step;
-  if (!mirrors_.empty()) {
-    for (const Gradient& gradient : gradients_) write(mirrors_[gradient.slot], ages_[gradient.slot].step);
+  for (std::size_t i = 0; i < gradients_.size(); ++i) {
+    Age& age = ages_[gradients_[i].slot];
+    ++age.step;
+    age.carried = plans_.all()[plan_places_[i]].carried;
+    if (mirrors_.empty()) continue;
+    const Mirrors& mirrors = mirrors_[gradients_[i].slot];
+    write(mirrors.step, static_cast<double>(age.step));
+    for (std::size_t k = 0; k < max_carried; ++k) write(mirrors.carried[k], age.carried[k]);
   }
   if (is_last_) ++step_count_;
   exchange_small_pages();

@@ -23,6 +23,11 @@ enum class Storage {
 constexpr std::size_t max_states = 4;
 constexpr std::size_t max_scalars = 12;
 
+// Numbers that a rule carries from step to step beside its state, such as a product over all steps; zeros where it
+// carries fewer.
+constexpr std::size_t max_carried = 2;
+using Carried = std::array<double, max_carried>;
+
 // The numbers of one step, the same for all parameters of a group that have taken the same number of steps. They are
 // doubles here and are rounded once, to the compute type, when the kernel starts on a parameter.
 struct Plan {
@@ -35,6 +40,7 @@ struct Plan {
   double ema_rate;         // how far the average moves towards the updated parameter
   std::uint64_t random_key;
   std::array<double, max_scalars> scalars;
+  Carried carried;  // after the step
 };
 
 // The box that a parameter is kept in. Arrays, where there are any, lie beside the parameter and go before the numbers.

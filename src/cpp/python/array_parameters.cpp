@@ -39,10 +39,11 @@ class ArrayParameters::Call {
 };
 
 void ArrayParameters::add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths,
-                                const std::vector<double>& initial_state, const std::optional<std::string>& master,
-                                const std::optional<std::string>& state_dtype, bool has_ema) {
+                                const std::vector<double>& initial_state, const std::vector<double>& initial_carried,
+                                const std::optional<std::string>& master, const std::optional<std::string>& state_dtype,
+                                bool has_ema) {
   const Call call(*this);
-  Keeping keeping = keeping_of(rule, master, state_dtype, has_ema);
+  Keeping keeping = keeping_of(rule, master, state_dtype, has_ema, initial_carried);
   keeping.initial_state = initial_state;
   std::vector<ArrayView> views = checked_parameters(arrays, paths);
   std::vector<Parameters::New> members;
@@ -212,10 +213,11 @@ py::list ArrayParameters::accumulated_sums(const py::object& self) const {
   return arrays_of_sums(engine_.sums(), arrays_, self);
 }
 
-void ArrayParameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states) {
+void ArrayParameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps,
+                              const std::vector<std::vector<double>>& carried, const py::list& states) {
   const Call call(*this);
-  if (steps.size() != arrays_.size() || states.size() != arrays_.size()) {
-    throw std::invalid_argument("restore takes a step and a state per parameter");
+  if (steps.size() != arrays_.size() || carried.size() != arrays_.size() || states.size() != arrays_.size()) {
+    throw std::invalid_argument("restore takes a step, carried numbers and a state per parameter");
   }
   std::vector<py::object> given;  // own references
   for (const py::handle state : states) given.push_back(py::reinterpret_borrow<py::object>(state));
@@ -243,7 +245,7 @@ void ArrayParameters::restore(std::int64_t step_count, const std::vector<std::in
   look();  // may have to import a package for a dtype
   look();
   check_parameters();
-  engine_.restore(step_count, steps, sources);
+  engine_.restore(step_count, steps, carried, sources);
 }
 
 py::list ArrayParameters::arrays() const {

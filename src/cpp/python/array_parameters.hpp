@@ -20,8 +20,8 @@ class ArrayParameters {
   // Adds parameters that share hyperparameters. `paths` name them in messages; the state of `rule` starts at
   // `initial_state`, a number for each of its arrays; `master` and `state_dtype` are None or names.
   void add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths,
-                 const std::vector<double>& initial_state, const std::optional<std::string>& master,
-                 const std::optional<std::string>& state_dtype, bool has_ema);
+                 const std::vector<double>& initial_state, const std::vector<double>& initial_carried,
+                 const std::optional<std::string>& master, const std::optional<std::string>& state_dtype, bool has_ema);
 
   // Keeps parameter `index` in the box [lower, upper]: two numbers, or two arrays of its shape, memory order and
   // compute type. None, None takes the box away.
@@ -59,7 +59,8 @@ class ArrayParameters {
 
   // Sets step counts and copies arrays in. `states[i]` maps names to arrays; what it does not name, or all if it is
   // None, starts anew.
-  void restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states);
+  void restore(std::int64_t step_count, const std::vector<std::int64_t>& steps,
+               const std::vector<std::vector<double>>& carried, const py::list& states);
 
   py::list arrays() const;
   py::dict state(std::size_t index) const;

@@ -166,7 +166,8 @@ void add_options(py::class_<Door>& type) {
   option("seed", &Options::seed);
   type.def_property_readonly("grad_norm", [](const Door& self) { return self.engine().grad_norm; })
       .def_property_readonly("has_grad_norm", [](const Door& self) { return self.engine().has_grad_norm; })
-      .def_property_readonly("steps", [](const Door& self) { return self.engine().steps(); });
+      .def_property_readonly("steps", [](const Door& self) { return self.engine().steps(); })
+      .def("carried", [](const Door& self, std::size_t index) { return self.engine().carried(index); }, "index"_a);
 }
 
 }  // namespace
@@ -214,9 +215,10 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
 
   py::class_<TensorParameters> addressed(m, "TensorParameters");
   addressed.def(py::init<>())
-      .def("add_group", &TensorParameters::add_group, "rule"_a, "master"_a, "state_dtype"_a, "has_ema"_a)
+      .def("add_group", &TensorParameters::add_group, "rule"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
+           "initial_carried"_a)
       .def("add", &TensorParameters::add, "path"_a, "group"_a, "address"_a, "size"_a, "dtype"_a, "kept"_a, "step"_a,
-           "step_address"_a, "step_dtype"_a, "first_element"_a)
+           "step_place"_a, "carried"_a, "carried_places"_a, "first_element"_a)
       .def("set_bounds", &TensorParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
       .def("set_bound_arrays", &TensorParameters::set_bound_arrays, "index"_a, "lower"_a, "upper"_a)
       .def("watch", &TensorParameters::watch, "tensors"_a, "beside"_a)
@@ -256,8 +258,8 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
 
   py::class_<ArrayParameters> bound(m, "ArrayParameters");
   bound.def(py::init<>())
-      .def("add_group", &ArrayParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a, "master"_a,
-           "state_dtype"_a, "has_ema"_a)
+      .def("add_group", &ArrayParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a,
+           "initial_carried"_a, "master"_a, "state_dtype"_a, "has_ema"_a)
       .def("set_bounds", &ArrayParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
       .def("check_gradients", &ArrayParameters::check_gradients, "grads"_a)
       .def("grad_squares", &ArrayParameters::grad_squares, "slots"_a, "grads"_a)
@@ -265,7 +267,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def("accumulate", &ArrayParameters::accumulate, "grads"_a)
       .def("clear_accumulated", &ArrayParameters::clear_accumulated)
       .def("check_parameters", &ArrayParameters::check_parameters)
-      .def("restore", &ArrayParameters::restore, "step_count"_a, "steps"_a, "states"_a)
+      .def("restore", &ArrayParameters::restore, "step_count"_a, "steps"_a, "carried"_a, "states"_a)
       .def("state", &ArrayParameters::state, "index"_a)
       .def_readwrite("state_dir", &ArrayParameters::state_dir)
       .def_property(

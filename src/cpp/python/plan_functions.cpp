@@ -24,17 +24,27 @@ void read_doubles(PyObject* values, double* out, std::size_t count, const char* 
   }
 }
 
-void make(const PlanSource& source, std::size_t group, std::int64_t t, Plan& plan) {
+// The function's third argument, where a rule carries numbers.
+py::object carried_tuple(const Plan& plan, std::size_t count) {
+  py::tuple carried(count);
+  for (std::size_t i = 0; i < count; ++i) carried[i] = plan.carried[i];
+  return std::move(carried);
+}
+
+void make(const PlanSource& source, std::size_t group, std::int64_t t, std::size_t carried, Plan& plan) {
   auto* const functions = static_cast<PyObject*>(const_cast<void*>(source.context));
   PyObject* const function = PyTuple_GET_ITEM(functions, static_cast<Py_ssize_t>(group));
   const auto age = py::reinterpret_steal<py::object>(PyLong_FromLongLong(t));
   const auto step = py::reinterpret_steal<py::object>(PyLong_FromLongLong(source.step_count));
-  const std::array<PyObject*, 2> arguments{age.ptr(), step.ptr()};
+  const py::object before = carried == 0 ? py::object() : carried_tuple(plan, carried);
+  const std::array<PyObject*, 3> arguments{age.ptr(), step.ptr(), before.ptr()};
+  const std::size_t count = carried == 0 ? 2 : 3;
   const auto result =
-      py::reinterpret_steal<py::object>(PyObject_Vectorcall(function, arguments.data(), arguments.size(), nullptr));
+      py::reinterpret_steal<py::object>(PyObject_Vectorcall(function, arguments.data(), count, nullptr));
   if (!result) throw py::error_already_set();
-  if (!PyTuple_CheckExact(result.ptr()) || PyTuple_GET_SIZE(result.ptr()) != 2) {
-    throw std::invalid_argument("a plan must be a tuple of two tuples");
+  if (!PyTuple_CheckExact(result.ptr()) || static_cast<std::size_t>(PyTuple_GET_SIZE(result.ptr())) != count) {
+    throw std::invalid_argument(carried == 0 ? "a plan must be a tuple of two tuples"
+                                             : "a plan must be a tuple of three tuples");
   }
   std::array<double, 6> stages{};
   read_doubles(PyTuple_GET_ITEM(result.ptr(), 0), stages.data(), stages.size(), "numbers for the stages");
@@ -46,6 +56,7 @@ void make(const PlanSource& source, std::size_t group, std::int64_t t, Plan& pla
   plan.ema_rate = stages[5];
   const std::size_t scalars = active_kernels().rules[plan.rule].scalars;
   read_doubles(PyTuple_GET_ITEM(result.ptr(), 1), plan.scalars.data(), scalars, "scalars");
+  if (carried > 0) read_doubles(PyTuple_GET_ITEM(result.ptr(), 2), plan.carried.data(), carried, "carried numbers");
 }
 
 }  // namespace

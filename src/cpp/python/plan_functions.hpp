@@ -10,7 +10,8 @@ namespace pyadam {
 namespace py = pybind11;
 
 // `functions` is a tuple with a function per group: function(t, step_count) returns the stages' numbers and the rule's
-// scalars for the step t (from 1). It must stay while the source is used. Throws std::invalid_argument for another
+// scalars for the step t (from 1). Of a rule that carries numbers, it is function(t, step_count, carried) and also
+// returns what is carried on. The tuple must stay while the source is used. Throws std::invalid_argument for another
 // number of functions.
 PlanSource plan_source(const py::tuple& functions, const Parameters& parameters);
 

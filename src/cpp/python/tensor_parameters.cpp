@@ -1,5 +1,6 @@
 #include "python/tensor_parameters.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -47,20 +48,30 @@ py::list names_of_kept_arrays(const std::string& rule, const std::string& dtype,
 }
 
 void TensorParameters::add_group(const std::string& rule, const std::optional<std::string>& master,
-                                 const std::optional<std::string>& state_dtype, bool has_ema) {
+                                 const std::optional<std::string>& state_dtype, bool has_ema,
+                                 const std::vector<double>& initial_carried) {
   const ReentryGuard guard(engine_.busy());
-  engine_.add_group(keeping_of(rule, master, state_dtype, has_ema));
+  engine_.add_group(keeping_of(rule, master, state_dtype, has_ema, initial_carried));
 }
 
 void TensorParameters::add(const std::string& path, std::size_t group, std::uintptr_t address, std::size_t size,
                            const std::string& dtype, const std::vector<std::uintptr_t>& kept, std::int64_t step,
-                           std::uintptr_t step_address, const std::string& step_dtype, std::uint64_t first_element) {
+                           const Place& step_place, const std::vector<double>& carried,
+                           const std::vector<Place>& carried_places, std::uint64_t first_element) {
   const ReentryGuard guard(engine_.busy());
   std::vector<void*> addresses;
   addresses.reserve(kept.size());
   for (const std::uintptr_t one : kept) addresses.push_back(pointer(one));
-  engine_.add(group, {path, {pointer(address), size, dtype_named(dtype)}}, addresses, step,
-              {pointer(step_address), dtype_named(step_dtype)}, first_element);
+  if (carried.size() != carried_places.size() || carried.size() > max_carried) {
+    throw std::invalid_argument("a place for each number that is carried is needed");
+  }
+  const auto mirror = [](const Place& place) -> Mirror { return {pointer(place.first), dtype_named(place.second)}; };
+  Mirrors mirrors{mirror(step_place), {}};
+  std::transform(carried_places.begin(), carried_places.end(), mirrors.carried.begin(), mirror);
+  Carried numbers{};
+  std::copy(carried.begin(), carried.end(), numbers.begin());
+  engine_.add(group, {path, {pointer(address), size, dtype_named(dtype)}}, addresses, step, numbers, mirrors,
+              first_element);
 }
 
 void TensorParameters::set_bounds(std::size_t index, double lower, double upper) {
@@ -103,7 +114,7 @@ py::object TensorParameters::take(const py::tuple& plans, double grad_scale, con
   for (int attempt = 0;; ++attempt) {
     engine_.plan(source);
     if (!tensors_.hold() || !beside_.hold() || !look()) return py::none();
-    if (!engine_.take_counts()) break;
+    if (!engine_.take_mirrored()) break;
     if (attempt == attempts) throw std::runtime_error("the step counts change while their step is planned");
   }
   Parameters::Request request;

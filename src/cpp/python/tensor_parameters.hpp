@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/parameters.hpp"
@@ -30,14 +31,19 @@ class TensorParameters {
  public:
   // Adds a group, whose parameters share these.
   void add_group(const std::string& rule, const std::optional<std::string>& master,
-                 const std::optional<std::string>& state_dtype, bool has_ema);
+                 const std::optional<std::string>& state_dtype, bool has_ema,
+                 const std::vector<double>& initial_carried);
+
+  // The address and the dtype of a number; the address 0 stands for nothing.
+  using Place = std::pair<std::uintptr_t, std::string>;
 
   // Adds a parameter to a group, which is known by its number. `kept` has the addresses of the arrays that
-  // `names_of_kept_arrays` lists; `step_address` is that of a number of `step_dtype` that always has the step count,
-  // which may be changed there, or 0 if there is none. `first_element` numbers its elements for random rounding.
+  // `names_of_kept_arrays` lists; the numbers at `step_place` and `carried_places` always have the step count and what
+  // the rule carries, and may be changed there. `first_element` numbers its elements for random rounding.
   void add(const std::string& path, std::size_t group, std::uintptr_t address, std::size_t size,
            const std::string& dtype, const std::vector<std::uintptr_t>& kept, std::int64_t step,
-           std::uintptr_t step_address, const std::string& step_dtype, std::uint64_t first_element);
+           const Place& step_place, const std::vector<double>& carried, const std::vector<Place>& carried_places,
+           std::uint64_t first_element);
 
   // Keeps parameter `index` in a box of two numbers, or of arrays at two addresses.
   void set_bounds(std::size_t index, double lower, double upper);

@@ -49,13 +49,13 @@ def consolidate(optimizer: ZeroRedundancyOptimizer) -> dict[str, Any] | None:
                         comm.Recv(state[piece.parameter][name][piece.slice].view(np.uint8), rank)
     if comm.rank != 0:
         return None
-    steps = common.pop("steps")
+    steps, carried = common.pop("steps"), common.pop("carried")
     whole_state: dict[int, dict[str, Any]] = {}
     for group, entry in zip(optimizer.param_groups, common["param_groups"], strict=True):
         for i in entry["params"]:
             if steps[i] > 0:
                 arrays = {name: optimizer._wholes[i].shaped(flat) for name, flat in state[i].items()}
-                whole_state[i] = {"step": steps[i], **arrays, **group.derived_state(steps[i])}
+                whole_state[i] = {"step": steps[i], **arrays, **dict(zip(group.rule.carries, carried[i], strict=True))}
     return {"state": whole_state, **common}
 
 
@@ -74,7 +74,7 @@ def _common(optimizer: ZeroRedundancyOptimizer) -> dict[str, Any]:
         entry.update(group.current)
         entry["param_names"] = list(dict.fromkeys(group.paths))
         entry["params"] = [next(members) for _ in entry["param_names"]]
-    return {**exported, "steps": optimizer._shard.steps()}
+    return {**exported, "steps": optimizer._shard.steps(), "carried": optimizer._shard.carried()}
 
 
 def _kept_names(optimizer: ZeroRedundancyOptimizer) -> dict[int, list[str]]:
@@ -288,6 +288,9 @@ class _Checkpoint:
                 continue
             live = optimizer._shard.state_of(piece)
             state[slot] = {"step": steps[piece.parameter]}
+            if "carried" in common:
+                carries = optimizer.optimizer_class._rule.carries
+                state[slot].update(zip(carries, common["carried"][piece.parameter], strict=True))
             for name in self._kept[piece.parameter]:  # of one that is not known here, the plain optimizer will say so
                 state[slot][name] = self.read(piece, name, live[name].dtype) if name in live else np.empty(0)
         groups = [dict(group) for group in common["param_groups"]]

@@ -22,7 +22,7 @@ def wholes(asked: Request) -> list[Whole]:
     """Return what must be known of each parameter to cut it; raise if it cannot be kept as is asked."""
     result = []
     for i, (arrays, paths, values) in enumerate(asked.groups):
-        kernel, master, state_dtype, has_ema, _ = Group(asked.rule, values, f"param_groups[{i}]").keeping
+        kernel, master, state_dtype, has_ema, *_ = Group(asked.rule, values, f"param_groups[{i}]").keeping
         for array, path in zip(arrays, paths, strict=True):
             kept = _core.kept_arrays(kernel, array.dtype.name, master, state_dtype, has_ema, path)
             weight = sum(_core.DTYPES[dtype][0] for _, dtype in kept) or 1
@@ -121,6 +121,10 @@ class Shard:
         """Return how many steps each parameter has taken."""
         steps = self.core.steps
         return [steps[slot] for slot in self._first_slots]
+
+    def carried(self) -> list[list[float]]:
+        """Return what the rule carries for each parameter."""
+        return [list(self.core.carried(slot)) for slot in self._first_slots]
 
     @property
     def state_bytes(self) -> int:

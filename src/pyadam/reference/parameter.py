@@ -61,6 +61,7 @@ class Parameter:
         self._options = dict(options)
         self._seed = seed
         self._first = first
+        self._mu_product = 1.0  # of NAdam, which carries it from step to step
         self._is_low_precision = p.dtype.itemsize == 2
         if self._is_low_precision and options["bounds"] is not None:
             self._options["bounds"] = representable(options["bounds"], p.dtype)
@@ -89,6 +90,8 @@ class Parameter:
         p = self._loaded()
         state = [self.kept[name].astype(p.dtype) for name in self._state_names]
         p, *state = self._rule(p, g, *state, self.t, grad_factor=grad_factor, **self._rule_options())
+        if self._rule is rules.nadam:
+            self._mu_product *= rules.momentum(self.t, options["betas"], options["momentum_decay"])
         if "ema" in self.kept:
             warm = (1.0 + self.t) / (10.0 + self.t) if options["ema_warmup"] else 1.0
             rate = p.dtype.type(1.0 - min(options["ema_decay"], warm))
@@ -102,6 +105,7 @@ class Parameter:
         stages = {"weight_decay", "decoupled_weight_decay", "maximize", "clip_value", "l1", "bounds"}
         known = stages | inspect.signature(self._rule).parameters.keys()
         options = {key: value for key, value in self._options.items() if key in known}
+        options |= {"mu_product": self._mu_product} if "mu_product" in known else {}
         return options | ({"stored": self._rounded_state} if "stored" in known else {})
 
     def _loaded(self) -> Array:

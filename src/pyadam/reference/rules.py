@@ -153,6 +153,11 @@ def amsgrad(
     return p, m, v, v_max
 
 
+def momentum(t: int, betas: Betas, momentum_decay: float) -> float:
+    """Return NAdam's momentum at the step `t`."""
+    return float(betas[0] * (1.0 - 0.5 * 0.96 ** (t * momentum_decay)))
+
+
 @_staged
 def nadam(
     p: Array,
@@ -165,13 +170,19 @@ def nadam(
     betas: Betas = (0.9, 0.999),
     eps: float = 1e-8,
     momentum_decay: float = 4e-3,
+    mu_product: float | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Return p, m and v after a step of `pyadam.NAdam` (Dozat, 2016)."""
+    """Return p, m and v after a step of `pyadam.NAdam` (Dozat, 2016).
+
+    `mu_product` is the product of the momenta of the steps before; None makes it of the present hyperparameters.
+    """
     T = p.dtype.type
-    momenta = [betas[0] * (1.0 - 0.5 * 0.96 ** (i * momentum_decay)) for i in range(1, t + 2)]
-    product = math.prod(momenta[:t])
-    lr_gradient = lr * (1.0 - momenta[t - 1]) / (1.0 - product)
-    lr_momentum = lr * momenta[t] / (1.0 - product * momenta[t])
+    if mu_product is None:
+        mu_product = math.prod(momentum(i, betas, momentum_decay) for i in range(1, t))
+    before, after = momentum(t, betas, momentum_decay), momentum(t + 1, betas, momentum_decay)
+    product = mu_product * before
+    lr_gradient = lr * (1.0 - before) / (1.0 - product)
+    lr_momentum = lr * after / (1.0 - product * after)
     root_scale = 1.0 / math.sqrt(1.0 - betas[1] ** t)
     m, v = _average(m, g, betas[0]), _average(v, g * g, betas[1])
     p = p - (T(lr_gradient) * g + T(lr_momentum) * m) / (np.sqrt(v) * T(root_scale) + T(eps))

@@ -37,6 +37,9 @@ class Rule:
     name: ClassVar[str]
     #: The hyperparameters on which `kernel` and `initial_state` depend: the fixed ones, and those named here.
     deciding: ClassVar[frozenset[str]] = frozenset()
+    #: The numbers that the rule carries from step to step, by PyTorch's names, and what it carries to the first step.
+    carries: ClassVar[tuple[str, ...]] = ()
+    initial_carried: ClassVar[tuple[float, ...]] = ()
     #: Whether PyTorch's state of this rule has a step count.
     counts_steps_in_torch: ClassVar[bool] = True
     #: Whether an element's update depends on others of the same parameter, so that none can be cut.
@@ -73,9 +76,22 @@ class Rule:
         """Return the kernel's name of the rule, or raise ValueError if hyperparameters do not go together."""
         return self.name
 
-    def scalars(self, t: int) -> tuple[float, ...]:
-        """Return the kernel's numbers, in the order of the C++ header, for the step `t` (from 1)."""
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        """Return the kernel's numbers, in the order of the C++ header, for the step `t` (from 1).
+
+        `carried` is what `carry` returned for that step.
+        """
         raise NotImplementedError
+
+    def carry(self, t: int, carried: tuple[float, ...]) -> tuple[float, ...]:
+        """Return what is carried from the step `t`, of what was carried to it: doubles, saved with the state."""
+        del t
+        return carried
+
+    def carried_after(self, t: int) -> tuple[float, ...]:
+        """Return what is carried after `t` steps with these hyperparameters, for a state that does not say."""
+        del t
+        return self.initial_carried
 
     def decay(self) -> tuple[float, float]:
         """Return the coefficient of p in the gradient, and the factor of p before the update."""
@@ -87,8 +103,3 @@ class Rule:
     def initial_state(self) -> float:
         """Return what the state arrays hold before the first step."""
         return 0.0
-
-    def derived_state(self, t: int) -> dict[str, float]:
-        """Return the numbers that PyTorch keeps as state after `t` steps, and pyadam derives from them."""
-        del t
-        return {}

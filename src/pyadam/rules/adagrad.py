@@ -44,7 +44,8 @@ class Adagrad(Rule):
     def initial_state(self) -> float:
         return self.initial_accumulator_value
 
-    def scalars(self, t: int) -> tuple[float, ...]:
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del carried
         return self.eps, self.lr / (1.0 + (t - 1) * self.lr_decay)
 
 
@@ -85,8 +86,8 @@ class Adadelta(Rule):
     weight_decay: NonNegative = 0.0
     decoupled_weight_decay: Flag = False
 
-    def scalars(self, t: int) -> tuple[float, ...]:
-        del t
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del t, carried
         return self.rho, 1.0 - self.rho, self.eps, self.lr
 
 
@@ -145,8 +146,8 @@ class RMSprop(Rule):
         momentum = "_momentum" if self.momentum != 0 else ""
         return f"rmsprop{centered}{momentum}"
 
-    def scalars(self, t: int) -> tuple[float, ...]:
-        del t
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del t, carried
         eps_inside, eps_outside = (self.eps, 0.0) if self.eps_inside_sqrt else (0.0, self.eps)
         lr_in_buffer, lr = (self.lr, 1.0) if self.lr_in_momentum else (1.0, self.lr)
         return self.alpha, 1.0 - self.alpha, eps_inside, eps_outside, self.momentum, lr_in_buffer, lr

@@ -1,7 +1,6 @@
 """Adam and its kin: AMSGrad, AdamW, NAdam, RAdam, AdaMax and LAMB."""
 
 import math
-from functools import lru_cache
 
 from .._hyperparameters import Betas, Flag, NonNegative
 from ._rule import Rule
@@ -49,7 +48,8 @@ class Adam(Rule):
     def kernel(self) -> str:
         return "amsgrad" if self.amsgrad else "adam"
 
-    def scalars(self, t: int) -> tuple[float, ...]:
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del carried
         beta1, beta2 = self.betas
         bias1 = 1.0 - beta1**t
         root = math.sqrt(1.0 - beta2**t)
@@ -109,8 +109,8 @@ class NAdam(Rule):
     Notes
     -----
     PyTorch and quimb agree. Keras fixes ψ at 1 (``momentum_decay=1.0``). optax does not warm the momentum up, which a
-    large ψ such as 1e6 amounts to. `M` is derived from the step count and the present `betas` and `momentum_decay`;
-    PyTorch keeps it as state, in float32 unless the default dtype is float64.
+    large ψ such as 1e6 amounts to. `M` is kept in double precision; PyTorch keeps it in float32 unless the default
+    dtype is float64.
 
     References
     ----------
@@ -127,38 +127,30 @@ class NAdam(Rule):
     momentum_decay: NonNegative = 4e-3
     decoupled_weight_decay: Flag = False
 
-    def scalars(self, t: int) -> tuple[float, ...]:
-        (beta1, beta2), psi = self.betas, self.momentum_decay
-        lr_gradient = self.lr * (1.0 - _momentum(beta1, psi, t)) / (1.0 - _product(beta1, psi, t))
-        lr_momentum = self.lr * _momentum(beta1, psi, t + 1) / (1.0 - _product(beta1, psi, t + 1))
+    carries = ("mu_product",)
+    initial_carried = (1.0,)
+
+    def _momentum(self, t: int) -> float:
+        return float(self.betas[0] * (1.0 - 0.5 * 0.96 ** (t * self.momentum_decay)))
+
+    def carry(self, t: int, carried: tuple[float, ...]) -> tuple[float, ...]:
+        return (carried[0] * self._momentum(t),)
+
+    def carried_after(self, t: int) -> tuple[float, ...]:
+        carried: tuple[float, ...] = self.initial_carried
+        for step in range(1, t + 1):
+            before, carried = carried, self.carry(step, carried)
+            if carried == before:  # rounding has stopped it, for ever since momenta grow
+                break
+        return carried
+
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        (beta1, beta2), (product,) = self.betas, carried
+        momentum = self._momentum(t + 1)
+        lr_gradient = self.lr * (1.0 - self._momentum(t)) / (1.0 - product)
+        lr_momentum = self.lr * momentum / (1.0 - product * momentum)
         root_scale = 1.0 / math.sqrt(1.0 - beta2**t)
         return beta1, 1.0 - beta1, beta2, 1.0 - beta2, root_scale, self.eps, lr_gradient, lr_momentum
-
-    def derived_state(self, t: int) -> dict[str, float]:
-        return {"mu_product": _product(self.betas[0], self.momentum_decay, t)}
-
-
-def _momentum(beta1: float, psi: float, t: int) -> float:
-    return float(beta1 * (1.0 - 0.5 * 0.96 ** (t * psi)))
-
-
-@lru_cache(maxsize=64)
-def _products(beta1: float, psi: float) -> dict[int, float]:
-    """Return the products of the momenta up to the steps 0, 1, ..., as far as they were asked for."""
-    del beta1, psi
-    return {0: 1.0}
-
-
-def _product(beta1: float, psi: float, t: int) -> float:
-    """Return the product of the momenta up to step `t`, multiplied in the order of the steps."""
-    products = _products(beta1, psi)
-    while (step := len(products)) <= t:
-        before = products[step - 1]
-        product = before * _momentum(beta1, psi, step)
-        if product == before:  # rounding has stopped it, for ever since momenta grow: the table ends here
-            return product
-        products[step] = product  # which another thread may have done meanwhile
-    return products[t]
 
 
 class RAdam(Rule):
@@ -193,7 +185,8 @@ class RAdam(Rule):
     weight_decay: NonNegative = 0.0
     decoupled_weight_decay: Flag = False
 
-    def scalars(self, t: int) -> tuple[float, ...]:
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del carried
         beta1, beta2 = self.betas
         lr = self.lr / (1.0 - beta1**t)
         beta2_power = beta2**t
@@ -241,7 +234,8 @@ class Adamax(Rule):
     weight_decay: NonNegative = 0.0
     decoupled_weight_decay: Flag = False
 
-    def scalars(self, t: int) -> tuple[float, ...]:
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del carried
         beta1, beta2 = self.betas
         return beta1, 1.0 - beta1, beta2, self.eps, self.lr / (1.0 - beta1**t)
 
@@ -284,7 +278,8 @@ class LAMB(Rule):
     def decay(self) -> tuple[float, float]:
         return 0.0, 1.0
 
-    def scalars(self, t: int) -> tuple[float, ...]:
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del carried
         beta1, beta2 = self.betas
         mean_scale = 1.0 / (1.0 - beta1**t)
         root_scale = 1.0 / math.sqrt(1.0 - beta2**t)

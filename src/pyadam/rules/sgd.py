@@ -58,7 +58,8 @@ class SGD(Rule):
             return "sgd_nesterov"
         return "sgd" if self.momentum == 0 else "sgd_momentum"
 
-    def scalars(self, t: int) -> tuple[float, ...]:
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del carried
         gradient_scale = 1.0 - self.dampening if t > 1 else 1.0
         if self.lr_in_momentum:
             return self.momentum, gradient_scale * self.lr, 1.0
@@ -100,7 +101,7 @@ class Lion(Rule):
     weight_decay: NonNegative = 0.0
     decoupled_weight_decay: Flag = True
 
-    def scalars(self, t: int) -> tuple[float, ...]:
-        del t
+    def scalars(self, t: int, carried: tuple[float, ...] = ()) -> tuple[float, ...]:
+        del t, carried
         beta1, beta2 = self.betas
         return beta1, 1.0 - beta1, beta2, 1.0 - beta2, self.lr

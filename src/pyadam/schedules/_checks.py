@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 from numbers import Integral
 from typing import Annotated, Any
 
-from .._hyperparameters import Check, decay_rate, flag, fraction, non_negative, number_in, optional, positive
+from .._hyperparameters import Check, decay_rate, flag, fraction, non_negative, number, optional, positive
 
 
 def count_from(low: int) -> Check:
@@ -60,7 +59,6 @@ def check_keys(owner: str, state_dict: Mapping[str, Any], wanted: Collection[str
         raise ValueError(f"state of {owner} must have {sorted(wanted)}, found {sorted(map(str, state_dict))}")
 
 
-number = number_in(-math.inf, math.inf, "of any sign")
 count = count_from(0)
 
 Number = Annotated[float, number]

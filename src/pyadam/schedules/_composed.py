@@ -9,7 +9,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ._checks import Boundaries, Count, Number, Steps, check_keys, number, one_of, tuple_of
+from .._hyperparameters import number
+from ._checks import Boundaries, Count, Number, Steps, check_keys, one_of, tuple_of
 from ._decays import Constant
 from ._schedule import Schedule, between, half_cosine
 

@@ -49,7 +49,7 @@ class BindingOptimizer(torch.optim.Optimizer):
         self._seen_groups: _core.Snapshot | None = None
         self._waiting: list[Tensor] = []
         self._elsewhere: list[Elsewhere | None] = []
-        self._counts: dict[Tensor, int] = {}
+        self._ages: dict[Tensor, tuple[int, tuple[float, ...]]] = {}
 
     def _new_options(self, index: int, group: Mapping[str, Any]) -> GroupOptions:
         keys = tuple(key for key in self.defaults if key in group)
@@ -114,14 +114,15 @@ class BindingOptimizer(torch.optim.Optimizer):
         lists = [self.state, self.param_groups, *(group["params"] for group in self.param_groups)]
         self._bound = Bound(members, self._options, lists, settings)
         self._waiting, self._elsewhere = waiting, elsewhere if any(elsewhere) else []
-        self._counts = {}
+        self._ages = {}
         self._seen_groups = seen
         return self._bound
 
     def _let_go(self) -> None:
         """Forget the binding, but for its step counts until there is another: it would keep parameters alive."""
         if self._bound is not None:
-            self._counts = {m.p: count for m, count in zip(self._bound.members, self._bound.counts, strict=True)}
+            ages = zip(self._bound.counts, self._bound.carried, strict=True)
+            self._ages = {member.p: age for member, age in zip(self._bound.members, ages, strict=True)}
         self._bound = None
 
     def _read_options(self) -> _core.Snapshot | None:
@@ -150,18 +151,19 @@ class BindingOptimizer(torch.optim.Optimizer):
     def _member(self, p: Tensor, here: Tensor, g: int, name: str, state: Any, first_element: int) -> Member:
         options = self._options[g]
         kept = options.kept_dtypes(here.dtype, name)
-        count = 0
+        count, carried = 0, options.keeping.initial_carried
         if state:
             _state.check(state, p, kept, options, name)
             count = self._count(p, state, name)
-        return Member(p, here, g, name, state, kept, count, first_element)
+            carried = _state.carried(state, self._ages.get(p, (0, ()))[1], count, options)
+        return Member(p, here, g, name, state, kept, count, carried, first_element)
 
     def _count(self, p: Tensor, state: Mapping[str, Any], name: str) -> int:
         """Return a parameter's step count: of the last binding, where the state still says the same."""
         if "step" in state:
-            return _state.whole_number(state["step"], self._counts.get(p, 0), name)
+            return _state.whole_number(state["step"], self._ages.get(p, (0, ()))[0], name)
         # SGD has no count in PyTorch: a buffer tells that a first step was taken.
-        return max(1, self._counts.get(p, 0)) if state.get("momentum_buffer") is not None else 0
+        return max(1, self._ages.get(p, (0, ()))[0]) if state.get("momentum_buffer") is not None else 0
 
     def _begin_state(self, members: Sequence[Member]) -> None:
         alike: dict[Any, list[Member]] = defaultdict(list)

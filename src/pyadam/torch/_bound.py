@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import _core
@@ -22,7 +21,7 @@ _COMPUTE = {dtype: torch.float64 if dtype == torch.float64 else torch.float32 fo
 
 @dataclass(slots=True)
 class Member:
-    """A parameter that takes part: its group, what it is called, what is kept beside it and how often it has stepped.
+    """A parameter that takes part: its group, its name, what is kept beside it, its age and what its rule carries.
 
     `here` is the part of it that this process has, `first_element` counts the elements of all parameters before it.
     """
@@ -34,6 +33,7 @@ class Member:
     state: dict[str, Any]
     kept: Mapping[str, torch.dtype]
     count: int
+    carried: tuple[float, ...]
     first_element: int
 
 
@@ -65,9 +65,9 @@ class Bound:
         self._beside: list[Tensor] = []
         self._steps: list[Tensor] = []
         self._keep_alive: list[Tensor] = []
-        self._derived: list[tuple[int, GroupOptions, NDArray[Any], str]] = []
         for group in options:
-            self._core.add_group(*group.keeping[:4])
+            kernel, master, state_dtype, has_ema, _, initial_carried = group.keeping
+            self._core.add_group(kernel, master, state_dtype, has_ema, initial_carried)
         for index, member in enumerate(members):
             self._add(index, member, options[member.group])
         self._watch = watch_params(self._locals)
@@ -84,12 +84,9 @@ class Bound:
         if self._has_parts:
             kept = [*map(local, kept)]
         self._beside += kept
-        step = state["step"] if group.keeps_step else None
-        if step is not None:
-            self._steps.append(step)
-        for key in group.numbers[1:]:
-            self._steps.append(state[key])
-            self._derived.append((index, group, state[key].numpy(), key))
+        numbers = [state[key] for key in group.numbers]
+        self._steps += numbers
+        places = [(number.data_ptr(), DTYPE_NAMES[number.dtype]) for number in numbers]
         self._core.add(
             member.name,
             member.group,
@@ -98,8 +95,9 @@ class Bound:
             DTYPE_NAMES[p.dtype],
             [*map(Tensor.data_ptr, kept)],
             member.count,
-            0 if step is None else step.data_ptr(),
-            "float32" if step is None else DTYPE_NAMES[step.dtype],
+            places[0] if places else (0, "float32"),
+            member.carried,
+            places[1:],
             member.first_element,
         )
         if group.binding[1] is not None:
@@ -136,6 +134,11 @@ class Bound:
         return self._core.steps
 
     @property
+    def carried(self) -> list[tuple[float, ...]]:
+        """What the members' rules carry, in double precision."""
+        return [tuple(self._core.carried(i)) for i in range(len(self.members))]
+
+    @property
     def grad_norm(self) -> float | None:
         """The norm of all gradients of the last step, where it was needed."""
         return self._core.grad_norm if self._core.has_grad_norm else None
@@ -159,7 +162,6 @@ class Bound:
             places = self._core.stepped
             stepped = self._params if places is None else [self._params[i] for i in places]
             torch.autograd.graph.increment_version(stepped)  # a backward pass that saved them must notice
-            self._write_derived()
         return has_stepped
 
     def _readable(self) -> list[Tensor | None]:
@@ -168,10 +170,3 @@ class Bound:
             None if p.grad is None else read_in_place(local(p.grad), here, member.name)
             for p, here, member in zip(self._params, self._locals, self.members, strict=True)
         ]
-
-    def _write_derived(self) -> None:
-        if not self._derived:
-            return
-        counts = self._core.steps
-        for i, group, number, key in self._derived:
-            number[...] = group.derived_state(counts[i])[key] if counts[i] else 1.0

@@ -59,7 +59,7 @@ def _loaded(state: Mapping[str, Any], p: Tensor, options: GroupOptions, name: st
     for key, value in state.items():
         if key in kept and value is not None:
             copied[key] = state_like(p, kept[key], list(kept).index(key)).copy_(value)
-        elif key == "step" or key in options.derived_state(1):
+        elif key in ("step", *options.rule.carries):
             copied[key] = _state.loaded_count(value)
         elif value is not None:
             copied[key] = value.clone() if isinstance(value, Tensor) else value

@@ -136,8 +136,8 @@ class GroupOptions(Group):
             or common["state_dtype"] is not None
             or common["master"] == "stochastic"
         )
-        #: Names of the numbers in a state that begins: the step count and what is derived from it.
-        self.numbers = ("step", *rule.derived_state(1)) if self.keeps_step else ()
+        #: Names of the numbers in a state that begins: the step count and what the rule carries.
+        self.numbers = ("step", *rule.carries) if self.keeps_step else ()
 
     def is_bound_by(self, binding: tuple[Keeping, Bounds | None]) -> bool:
         """Whether a binding that was made for `binding` is still right."""
@@ -148,7 +148,7 @@ class GroupOptions(Group):
         """Return names and dtypes of what is kept beside a parameter of `dtype`; raises ValueError if it cannot be."""
         known = self._kept.get((self.keeping, dtype))
         if known is None:
-            kernel, master, state_dtype, has_ema, _ = self.keeping
+            kernel, master, state_dtype, has_ema, *_ = self.keeping
             kept = _core.kept_arrays(kernel, DTYPE_NAMES[dtype], master, state_dtype, has_ema, name)
             known = self._kept[self.keeping, dtype] = {key: DTYPES[kept_dtype] for key, kept_dtype in kept}
         return known

@@ -50,7 +50,9 @@ def lacking(member: Member, options: GroupOptions) -> tuple[str, ...]:
 def begin(key: str, members: Sequence[Member], options: GroupOptions) -> list[Tensor]:
     """Return what the states of members with the same options and dtype begin with under a name."""
     if key in options.numbers:
-        return new_numbers([member.count for member in members] if key == "step" else [1.0] * len(members))
+        if key == "step":
+            return new_numbers([member.count for member in members])
+        return new_numbers([member.carried[options.numbers.index(key) - 1] for member in members])
     kept = members[0].kept
     tensors = states_like([member.p for member in members], kept[key], list(kept).index(key))
     if key in _BEGIN_AS_THE_PARAMETER:
@@ -114,6 +116,23 @@ def whole_number(step: Any, known: int, name: str) -> int:
     if not (0 <= number <= _core.MAX_STEP and number == int(number)):
         raise ValueError(f"step of {name} must be a whole number from 0 to 2**53 - 1, found {number}")
     return int(number)
+
+
+def carried(state: Mapping[str, Any], known: Sequence[float], count: int, options: GroupOptions) -> tuple[float, ...]:
+    """Return what the rule carries: as the state says, but `known` where that is the same as far as its dtype can tell.
+
+    Where the state does not say, it is what the present hyperparameters make.
+    """
+    names = options.rule.carries
+    if not all(isinstance(state.get(name), Tensor) for name in names):
+        return options.rule.carried_after(count)
+    found = [state[name] for name in names]
+    if len(known) == len(found) and all(
+        float(torch.tensor(number, dtype=tensor.dtype, device="cpu")) == float(tensor)
+        for number, tensor in zip(known, found, strict=True)
+    ):
+        return tuple(known)
+    return tuple(map(float, found))
 
 
 def _is_count(value: Any) -> bool:
