@@ -24,10 +24,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from harness.program import ROOT
+
+from pyadam import _core
 
 RECORD = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.05
@@ -53,24 +56,20 @@ for _ in range(int(sys.argv[2])):
 
 
 def run(*command: str | Path, **options: Any) -> str:
-    """Return what a command prints; raises RuntimeError if it fails."""
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, **options)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
-    return str(done.stdout)
+    """Return what a command prints; raises CalledProcessError if it fails."""
+    return subprocess.check_output([str(part) for part in command], text=True, **options)
 
 
-def callgrind(counts: Path, *command: str | Path, options: tuple[str, ...] = (), **keywords: Any) -> str:
-    """Run a command under callgrind, which writes to `counts`; return what the command prints."""
-    return run("valgrind", "--tool=callgrind", f"--callgrind-out-file={counts}", *options, *command, **keywords)
-
-
-def total(counts: Path) -> int:
-    """Return the instructions that a file of callgrind's counts."""
-    found = re.search(r"^(?:totals|summary): (\d+)", counts.read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"{counts.name} has no total")
-    return int(found[1])
+def callgrind(*command: str | Path, **options: Any) -> tuple[str, list[int]]:
+    """Return what a command prints, and the instructions of each of its parts, which end where the next one begins."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts = f"--callgrind-out-file={folder}/counts"
+        output = run(
+            "valgrind", "-q", "--tool=callgrind", counts, "--dump-before=pyadam_part_begins", *command, **options
+        )
+        files = sorted(Path(folder).iterdir(), key=lambda file: int(file.suffix[1:] or 10**9))
+        found = (re.search(r"^(?:totals|summary): (\d+)", file.read_text(), re.MULTILINE) for file in files)
+        return output, [int(total[1]) for total in found if total]
 
 
 def build(folder: Path) -> tuple[Path, str]:
@@ -86,27 +85,23 @@ def build(folder: Path) -> tuple[Path, str]:
 
 def kernel_counts(program: Path, isa: str) -> Counts:
     """Return the instructions per element of a step of every rule, from one run of the program."""
-    with tempfile.TemporaryDirectory() as name:
-        counts = Path(name, "counts")
-        output = callgrind(counts, program, isa, options=("--dump-before=pyadam_part_begins",))
-        settings, rules = output.splitlines()[:2], output.splitlines()[2:]
-        elements, steps = (int(line.split()[1]) for line in settings)
-        # Part 1 ends when the first rule begins; then parts of a rule and of what lies between take turns.
-        return {
-            f"{isa} {rule}": round(total(counts.with_suffix(f".{2 * i + 2}")) / (elements * steps), 4)
-            for i, rule in enumerate(rules)
-        }
+    output, totals = callgrind(program, isa)
+    elements, steps, *rules = output.splitlines()
+    taken = int(elements.split()[1]) * int(steps.split()[1])
+    # Part 1 ends when the first rule begins; then parts of a rule and of what lies between take turns.
+    counts = {}
+    for line, total in zip(rules, totals[1::2], strict=True):
+        rule, dtype = line.split()
+        counts[f"{rule} {isa} {dtype}"] = round(total / taken, 4)
+    return counts
 
 
 def step_program(*steps: int) -> int:
     """Return the instructions of a whole run of Python that takes so many steps."""
     threads = {f"{name}_NUM_THREADS": "1" for name in ("PYADAM", "OMP", "OPENBLAS")}
-    fixed = {"PYTHONHASHSEED": "0", "PYADAM_ISA": "avx2", **threads}
-    with tempfile.TemporaryDirectory() as name:
-        counts = Path(name, "counts")
-        command = (sys.executable, "-c", STEP_PROGRAM, *map(str, steps))
-        callgrind(counts, *command, env={**os.environ, **fixed})
-        return total(counts)
+    environment = {**os.environ, **threads, "PYTHONHASHSEED": "0", "PYADAM_ISA": "avx2"}
+    _, (total,) = callgrind(sys.executable, "-c", STEP_PROGRAM, *map(str, steps), env=environment)
+    return total
 
 
 def step_counts() -> Counts:
@@ -120,10 +115,6 @@ def step_counts() -> Counts:
 
 def python_version() -> str:
     """Return what the instructions of `opt.step` depend on, besides the source."""
-    from importlib.metadata import version
-
-    from pyadam import _core
-
     python = f"Python {platform.python_version()} ({platform.python_compiler()})"
     numpy = f"NumPy {'.'.join(version('numpy').split('.')[:2])}"
     return f"{python}, {numpy}, {_core.COMPILER} {platform.machine()}"
@@ -184,15 +175,17 @@ def main() -> int:
         return 2
     try:
         counted = count_all()
-    except RuntimeError as error:
-        print(error)
+    except subprocess.CalledProcessError as error:
+        print(error, error.stdout, sep="\n")
         return 2
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))
     if args.check:
         return check(recorded, counted)
     for part, (versions, counts) in counted.items():
         recorded[part][versions] = counts
-    RECORD.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(recorded, indent=1, sort_keys=True)
+    one_line_per_rule = re.sub(r'("([\w.]+) .*,)\n +(?="\2 )', r"\1 ", text)
+    RECORD.write_text(one_line_per_rule + "\n", encoding="utf-8")
     print(f"{RECORD.name} is written")
     return 0
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from harness.machine import describe
 from harness.program import Section
 from harness.tables import table, time_text
-from harness.ways import LARGE, QUICK, Way
+from harness.ways import Way, measure
 
 import pyadam
 
@@ -37,25 +36,18 @@ WAYS = [
     Way("lion", 20, pyadam.Lion),
     Way("lamb", 40, pyadam.LAMB),
 ]
-
-
 ADAM = WAYS[0]
+HEADER = ["rule", "bytes per parameter", "32M float32", "per byte, over Adam's", "100 float32, over Adam's"]
 
 
 def main() -> None:
     """Measure and print the table, and write it to the README if asked to."""
-    args = SECTION.parse(SECTION.parser(__doc__, rounds=15))
-    facts = describe()
+    args = SECTION.parse(__doc__, rounds=15)
     rows = []
-    for way in WAYS:
-        way.check()
-        seconds, ratio = way.beside(ADAM, QUICK if args.quick else LARGE, args.rounds)
-        _, small_ratio = way.beside(ADAM, 100, args.rounds)
-        per_byte = ratio * ADAM.moved / way.moved
-        rows.append([f"`{way.name}`", str(way.moved), time_text(seconds), f"{per_byte:.2f}", f"{small_ratio:.2f}"])
-        print(*rows[-1], sep="  ", flush=True)
-    header = ["rule", "bytes per parameter", "32M float32", "per byte, over Adam's", "100 float32, over Adam's"]
-    SECTION.publish(args, facts, [table(header, rows)], rows)
+    for way, seconds, ratio in measure(WAYS, ADAM, args):
+        ratios = ratio * ADAM.moved / way.moved, way.seconds(ADAM, 100, args.rounds)[1]
+        rows.append([f"`{way.name}`", str(way.moved), time_text(seconds), *(f"{value:.2f}" for value in ratios)])
+    SECTION.publish(args, [table(HEADER, rows)], {"rows": rows})
 
 
 if __name__ == "__main__":

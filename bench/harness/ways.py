@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ import pyadam
 from pyadam import reference
 
 from .cases import Array
-from .timing import Step, alternate, medians
+from .tables import time_text
+from .timing import alternate
 
 LARGE, QUICK = 2**25, 2**18
 
@@ -47,12 +50,20 @@ class Way:
             reference.step([expected], [kept], grad_scale=scale, clip_norm=opt.clip_norm)
         assert p.tobytes() == expected.p.tobytes(), self.name
 
-    def stepper(self, size: int) -> Step:
-        """Return a function that takes a step on arrays of its own."""
-        opt, g = self.make(numbers(size, self.param, 0)), numbers(size, self.grad, 1)
-        return lambda: opt.step(g, **self.step)
-
-    def beside(self, other: Way, size: int, rounds: int) -> tuple[float, float]:
+    def seconds(self, baseline: Way, size: int, rounds: int) -> tuple[float, float]:
         """Return the median seconds of a step, and the median of its ratio to the other way's in the same round."""
-        (_, seconds), (_, ratio) = medians(alternate([other.stepper(size), self.stepper(size)], rounds))
-        return seconds, ratio
+        steps = []
+        for way in (baseline, self):
+            opt, g = way.make(numbers(size, way.param, 0)), numbers(size, way.grad, 1)
+            steps.append(partial(opt.step, g, **way.step))
+        taken = alternate(steps, rounds)
+        return float(np.median(taken[:, 1])), float(np.median(taken[:, 1] / taken[:, 0]))
+
+
+def measure(ways: Sequence[Way], baseline: Way, args: Namespace) -> Iterator[tuple[Way, float, float]]:
+    """Yield each way, checked, with its seconds on the largest array and their ratio to the baseline's."""
+    for way in ways:
+        way.check()
+        seconds, ratio = way.seconds(baseline, QUICK if args.quick else LARGE, args.rounds)
+        print(way.name, time_text(seconds), f"{ratio:.2f}", sep="  ", flush=True)
+        yield way, seconds, ratio

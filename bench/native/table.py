@@ -22,7 +22,7 @@ def rows(benchmarks: list[dict[str, Any]]) -> list[list[str]]:
             assert row["time_unit"] == "ns"
             work, isa, dtype, elements, threads = row["name"].split("/")[:5]
             place = dtype, int(elements.partition(":")[2]), int(threads.partition(":")[2])
-            found[work, *place, isa] = row["bytes"] / row["real_time"], row["real_time"]
+            found[(work, *place, isa)] = row["bytes"] / row["real_time"], row["real_time"]
     lines = []
     for (work, dtype, elements, threads, isa), (speed, time) in sorted(found.items()):
         if isa != "native":
