@@ -22,7 +22,7 @@ from pyadam import _core
 
 ROOT = Path(__file__).parents[1]
 BENCH = ROOT / "bench"
-HARNESS = ("cases", "contenders", "contest", "models", "report", "tables", "worker")
+HARNESS = ("cases", "contenders", "contest", "models", "tables", "worker")
 PROGRAMS = ("distributed", "instructions", "one_pass", "rule_costs", "run", "scaling", "torch_optimizers")
 
 
@@ -118,19 +118,17 @@ def test_tables_come_from_the_json(bench: dict[str, ModuleType], tmp_path: Path)
     }
     rows = [{**case.facts("step"), "results": found} for case in bench["cases"].CASES]
     results = {"contenders": ["pyadam", "numba", "NumPy"], "cases": rows}
-    text = bench["report"].table_of(results)
+    text = bench["tables"].contest_table(results)
     assert "| 1M | 2 us | - | 4.5 |" in text
     assert "| 100M |" not in text
-    assert "| 100M | 1 us - 3 us | - | 4 - 5 |" in bench["report"].table_of(results, all_cases=True, spread=True)
-    notes = bench["report"].notes({"numba": "no module"}, {"NumPy, 1M": "no Adam"})
-    assert notes == ["Not measured: numba (no module).", "**Wrong answer**: NumPy, 1M (no Adam)."]
+    assert "| 100M | 1 us - 3 us | - | 4 - 5 |" in bench["tables"].contest_table(results, in_detail=True)
     begin, end = (f"<!-- speed table: {border} -->" for border in ("begin", "end"))
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{begin}\nold\n{end}\nafter", encoding="utf-8")
     bench["tables"].rewrite(readme, "speed table", text)
     assert readme.read_text(encoding="utf-8") == f"before\n{begin}\n{text}\n{end}\nafter"
     with pytest.raises(ValueError, match="once each"):
-        bench["tables"].with_text("no markers", "speed table", text)
+        bench["tables"].rewrite(readme, "another table", text)
 
 
 def test_documents_have_the_markers_that_programs_rewrite(bench: dict[str, ModuleType]) -> None:
@@ -139,8 +137,7 @@ def test_documents_have_the_markers_that_programs_rewrite(bench: dict[str, Modul
         text = (ROOT / document).read_text(encoding="utf-8")
         names = [section.name for section in sections if section.document == document]
         assert sorted(re.findall("<!-- (.*): begin -->", text)) == sorted(names)
-        for name in names:
-            bench["tables"].with_text(text, name, "")
+        assert sorted(re.findall("<!-- (.*): end -->", text)) == sorted(names)
 
 
 def test_a_contest_names_who_cannot_run(bench: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:

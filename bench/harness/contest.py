@@ -16,12 +16,13 @@ import numpy as np
 
 import pyadam
 
-from . import report
 from .cases import Case
 from .contenders import Contender
 from .machine import available_bytes
 from .program import Section
+from .tables import contest_table
 from .timing import BATCH, QUICK_BATCH
+from .worker import WRONG_ANSWER
 
 BENCH = Path(__file__).parents[1]
 
@@ -38,11 +39,7 @@ Turns = list[tuple[float, float]]  # seconds of the leader and of a peer
 
 
 class MissingError(Exception):
-    """Raised if a contender cannot run here."""
-
-
-class WrongAnswerError(Exception):
-    """Raised if a contender's parameters are not what they must be."""
+    """Raised if a contender cannot run here, or gives a wrong answer."""
 
 
 def environment(python: str, threads: int) -> dict[str, str]:
@@ -96,8 +93,6 @@ class Process:
         answer: dict[str, Any] = json.loads(line)
         if "missing" in answer:
             raise MissingError(answer["missing"])
-        if "wrong" in answer:
-            raise WrongAnswerError(answer["wrong"])
         return answer
 
     @property
@@ -117,7 +112,7 @@ class Process:
 
 
 class Contest:
-    """Runs cases; keeps what could not run in `missing` and what went wrong in `wrong`, by contender and case."""
+    """Runs cases, and keeps in `missing` why something could not be measured, by contender and case."""
 
     def __init__(self, threads: int, batch_seconds: float, pythons: Mapping[str, str] | None = None) -> None:
         self.threads = threads
@@ -125,7 +120,6 @@ class Contest:
         self.pythons = pythons or {}
         self.versions: dict[str, str] = {}
         self.missing: dict[str, str] = {}
-        self.wrong: dict[str, str] = {}
 
     def start(self, contender: Contender, case: Case) -> Process | None:
         """Return the contender, ready to be timed, or None if it cannot run, which is kept with the reason."""
@@ -138,9 +132,6 @@ class Contest:
         except MissingError as error:
             self.missing[label] = str(error)
             return None
-        except WrongAnswerError as error:
-            self.wrong[label] = str(error)
-            return None
         self.versions.update(process.versions)
         return process
 
@@ -152,7 +143,7 @@ class Contest:
                 process.close()
                 found.append(contender)
         if found[:1] != [*contenders[:1]]:
-            raise MissingError(f"{contenders[0].name} cannot run: {self.missing or self.wrong}")
+            raise MissingError(f"{contenders[0].name} cannot run: {self.missing}")
         return found
 
     def run(self, case: Case, contenders: Sequence[Contender], rounds: int) -> dict[str, dict[str, dict[str, Any]]]:
@@ -242,6 +233,7 @@ def hold(section: Section, doc: str | None, rounds: int, contenders: Sequence[Co
                 ]
     args.machine |= contest.versions
     args.json = args.json or BENCH / f"out/{Path(sys.argv[0]).stem}.json"
-    print(report.table_of(results, all_cases=True), report.table_of(results, all_cases=True, spread=True), sep="\n\n")
-    section.publish(args, [report.table_of(results), *report.notes(contest.missing, contest.wrong)], results)
-    return 1 if contest.wrong else 0
+    print(contest_table(results, in_detail=True))
+    notes = [f"Not measured: {name} ({reason})." for name, reason in contest.missing.items()]
+    section.publish(args, [contest_table(results), *notes], results)
+    return 1 if any(reason.startswith(WRONG_ANSWER) for reason in contest.missing.values()) else 0

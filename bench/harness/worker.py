@@ -20,6 +20,7 @@ from .contenders import BY_NAME, Contender, Running
 from .timing import batch_size, settle, time_batch
 
 CHECKED_STEPS = 3
+WRONG_ANSWER = "wrong answer"
 TOLERANCES = {"float32": 1e-6, "float64": 1e-12}
 
 
@@ -54,7 +55,7 @@ def serve(requests: Iterable[str], reply: Callable[[dict[str, Any]], None]) -> N
         versions = {module: import_module(module).__version__ for module in contender.modules}
         running = build(contender, case)
     except AssertionError as error:
-        return reply({"wrong": str(error).strip()})
+        return reply({"missing": f"{WRONG_ANSWER}: {str(error).strip()}"})
     except Exception as error:  # whatever a peer's import or build raises is reported, and the others go on
         return reply({"missing": f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]})
     settle(running.step)
