@@ -129,14 +129,6 @@ def compare(recorded: Mapping[str, float], counted: Mapping[str, float]) -> list
     return [f"{name}: {old:g} -> {new:g}" for name, (old, new) in pairs.items() if abs(new - old) > TOLERANCE * old]
 
 
-def count_all() -> dict[str, tuple[str, Counts]]:
-    """Return, for the kernels and for `opt.step`, what the counts depend on, and the counts."""
-    with tempfile.TemporaryDirectory() as folder:
-        program, compiler = build(Path(folder))
-        kernels = {name: count for isa in ISAS for name, count in kernel_counts(program, isa).items()}
-    return {"kernels": (compiler, kernels), "opt.step": (python_version(), step_counts())}
-
-
 def check(recorded: Mapping[str, Any], counted: Mapping[str, tuple[str, Counts]]) -> int:
     """Print how the counts compare, and return the exit code."""
     code = 0
@@ -162,12 +154,12 @@ def main() -> int:
     action.add_argument("--update", action="store_true", help="record what is counted")
     args = parser.parse_args()
     try:
-        counted = count_all()
-    except FileNotFoundError as error:  # no cmake or no valgrind
-        print(error)
-        return 2
-    except subprocess.CalledProcessError as error:
-        print(error, error.stdout, sep="\n")
+        with tempfile.TemporaryDirectory() as folder:
+            program, compiler = build(Path(folder))
+            kernels = {name: count for isa in ISAS for name, count in kernel_counts(program, isa).items()}
+        counted = {"kernels": (compiler, kernels), "opt.step": (python_version(), step_counts())}
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        print(error, getattr(error, "stdout", ""), sep="\n")
         return 2
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))
     if args.check:

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 from harness.program import Section
-from harness.tables import table, time_text
-from harness.ways import Way, measure
+from harness.ways import Columns, Way, main
 from ml_dtypes import bfloat16
 
 import pyadam
@@ -44,18 +43,10 @@ WAYS = [
     adamw("bfloat16 split, state_dtype='bfloat16'", 18, bits=16, master="split", **SMALL_STATE),
     adamw("bfloat16 stochastic, state_dtype='bfloat16'", 14, bits=16, master="stochastic", **SMALL_STATE),
 ]
-HEADER = ["AdamW with", "bytes per parameter", "time", "over plain float32's", "bytes, over plain float32's"]
-
-
-def main() -> None:
-    """Measure and print the table, and write it if asked to."""
-    args = SECTION.parse(__doc__, rounds=15)
-    rows = []
-    for way, seconds, ratio in measure(WAYS, PLAIN, args):
-        ratios = ratio, way.moved / PLAIN.moved
-        rows.append([way.name, str(way.moved), time_text(seconds), *(f"{value:.2f}" for value in ratios)])
-    SECTION.publish(args, [table(HEADER, rows)], {"rows": rows})
-
+COLUMNS: Columns = {
+    "over plain float32's": lambda _, ratio, __: ratio,
+    "bytes, over plain float32's": lambda way, *_: way.moved / PLAIN.moved,
+}
 
 if __name__ == "__main__":
-    main()
+    main(SECTION, __doc__, "AdamW with", WAYS, PLAIN, COLUMNS)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.program import ROOT
 from harness.tables import number_text, time_text
-
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, FuncFormatter
-except ModuleNotFoundError as error:
-    sys.exit(f"{error.name} is missing: pip install 'pyadam[bench]'")
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter
 
 Results = Mapping[str, Any]
 

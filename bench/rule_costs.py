@@ -9,8 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from harness.program import Section
-from harness.tables import table, time_text
-from harness.ways import Way, measure
+from harness.ways import Columns, Way, main
 
 import pyadam
 
@@ -37,18 +36,10 @@ WAYS = [
     Way("lamb", 40, pyadam.LAMB),
 ]
 ADAM = WAYS[0]
-HEADER = ["rule", "bytes per parameter", "32M float32", "per byte, over Adam's", "100 float32, over Adam's"]
-
-
-def main() -> None:
-    """Measure and print the table, and write it to the README if asked to."""
-    args = SECTION.parse(__doc__, rounds=15)
-    rows = []
-    for way, seconds, ratio in measure(WAYS, ADAM, args):
-        ratios = ratio * ADAM.moved / way.moved, way.seconds(ADAM, 100, args.rounds)[1]
-        rows.append([f"`{way.name}`", str(way.moved), time_text(seconds), *(f"{value:.2f}" for value in ratios)])
-    SECTION.publish(args, [table(HEADER, rows)], {"rows": rows})
-
+COLUMNS: Columns = {
+    "per byte, over Adam's": lambda way, ratio, _: ratio * ADAM.moved / way.moved,
+    "100 elements, over Adam's": lambda way, _, rounds: way.seconds(ADAM, 100, rounds)[1],
+}
 
 if __name__ == "__main__":
-    main()
+    main(SECTION, __doc__, "rule, float32", WAYS, ADAM, COLUMNS)

@@ -80,7 +80,7 @@ def table_of(seconds: Seconds) -> str:
 
 def main() -> None:
     """Measure, and show or write the table and the model."""
-    args = SECTION.parse(__doc__, rounds=15, quick_rounds=2)
+    args = SECTION.parse(__doc__, rounds=15)
     decades, batch_seconds = (4, QUICK_BATCH) if args.quick else (6, BATCH)
     seconds = measure(points(decades, pyadam.get_num_threads()), args.rounds, batch_seconds)
     numbers = [[case.name, threads, taken] for (case, threads), taken in seconds.items()]

@@ -13,6 +13,7 @@ from .machine import describe
 from .tables import rewrite
 
 ROOT = Path(__file__).parents[2]
+QUICK_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,12 @@ class Section:
     name: str
 
     def parse(
-        self,
-        doc: str | None,
-        rounds: int,
-        quick_rounds: int = 3,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
+        self, doc: str | None, rounds: int, options: Mapping[str, Mapping[str, Any]] | None = None
     ) -> argparse.Namespace:
         """Return the command line's options, those that all programs have and others, and the machine as it is now."""
         parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--quick", action="store_true", help="small cases and few rounds, to check that all works")
-        help_text = f"rounds per case (default: {rounds}, or {quick_rounds} with --quick)"
+        help_text = f"rounds per case (default: {rounds}, or {QUICK_ROUNDS} with --quick)"
         parser.add_argument("--rounds", type=int, help=help_text)
         parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured to FILE too")
         parser.add_argument("--update", action="store_true", help=f"rewrite the section in {self.document}")
@@ -41,7 +38,7 @@ class Section:
         args = parser.parse_args()
         if args.quick and args.update:
             parser.error("--update needs the whole measurement, without --quick")
-        args.rounds = args.rounds or (quick_rounds if args.quick else rounds)
+        args.rounds = args.rounds or (QUICK_ROUNDS if args.quick else rounds)
         args.machine = describe()
         return args
 

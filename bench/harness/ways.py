@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,7 +13,8 @@ import pyadam
 from pyadam import reference
 
 from .cases import Array
-from .tables import time_text
+from .program import Section
+from .tables import table, time_text
 from .timing import alternate
 
 LARGE, QUICK = 2**25, 2**18
@@ -60,10 +60,19 @@ class Way:
         return float(np.median(taken[:, 1])), float(np.median(taken[:, 1] / taken[:, 0]))
 
 
-def measure(ways: Sequence[Way], baseline: Way, args: Namespace) -> Iterator[tuple[Way, float, float]]:
-    """Yield each way, checked, with its seconds on the largest array and their ratio to the baseline's."""
+# What a column makes of a way, its ratio to the baseline on the largest array, and the rounds to take.
+Columns = Mapping[str, Callable[[Way, float, int], float]]
+
+
+def main(section: Section, doc: str | None, head: str, ways: Sequence[Way], baseline: Way, columns: Columns) -> None:
+    """Check and measure each way; print the table, and write it if asked to."""
+    args = section.parse(doc, rounds=15)
+    rows = []
     for way in ways:
         way.check()
         seconds, ratio = way.seconds(baseline, QUICK if args.quick else LARGE, args.rounds)
-        print(way.name, time_text(seconds), f"{ratio:.2f}", sep="  ", flush=True)
-        yield way, seconds, ratio
+        cells = (f"{cell(way, ratio, args.rounds):.2f}" for cell in columns.values())
+        rows.append([way.name, str(way.moved), time_text(seconds), *cells])
+        print(*rows[-1], sep="  ", flush=True)
+    header = [head, "bytes per parameter", "32M elements", *columns]
+    section.publish(args, [table(header, rows)], {"rows": rows})
