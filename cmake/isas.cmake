@@ -16,7 +16,8 @@ endif()
 
 function(pyadam_add_isa name condition)
   set(target pyadam_kernel_${name})
-  add_library(${target} OBJECT ${PROJECT_SOURCE_DIR}/src/cpp/kernel.cpp)
+  add_library(${target} OBJECT ${PROJECT_SOURCE_DIR}/src/cpp/kernel/kernel.cpp)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src/cpp)
   # No link-time optimisation: it could inline one instruction set's code into a caller that must run without it.
   set_target_properties(${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
   target_compile_definitions(${target} PRIVATE PYADAM_ISA=${name})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyadam
@@ -59,14 +60,21 @@ def count_elements_from(opt: pyadam.Optimizer, first: int) -> None:
 # A step in parts, as `pyadam.distributed` takes it.
 
 
-def grad_squares(opt: pyadam.Optimizer, grads: list[Any]) -> tuple[Any, bool]:
+def grad_squares(opt: pyadam.Optimizer, slots: Sequence[int], grads: list[Any]) -> tuple[Any, bool]:
     """Return the sums of squares of the gradients' tiles, and whether one of them is not finite."""
-    return opt._core.grad_squares(grads)
+    return opt._core.grad_squares(slots, grads)
 
 
-def step_part(opt: pyadam.Optimizer, grads: list[Any], scale: float, squares: tuple[float, bool], last: bool) -> bool:
+def step_part(
+    opt: pyadam.Optimizer,
+    slots: Sequence[int],
+    grads: list[Any],
+    scale: float,
+    squares: tuple[float, bool],
+    last: bool,
+) -> bool:
     """Take the part of a step for which there are gradients, with the squares of all of them."""
-    return opt._core.step_part(grads, opt._plans, scale, squares, last)
+    return opt._core.step_part(slots, grads, opt._plans, scale, squares, last)
 
 
 def check_gradients(opt: pyadam.Optimizer, grads: list[Any]) -> None:

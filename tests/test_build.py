@@ -38,8 +38,8 @@ class Build:
         run("cmake", "--build", folder, "--parallel", "2")
 
     def objects(self) -> dict[str, Path]:
-        found = self.folder.glob("CMakeFiles/pyadam_kernel_*.dir/src/cpp/kernel.cpp.o")
-        return {path.parents[2].name.removeprefix("pyadam_kernel_").removesuffix(".dir"): path for path in found}
+        found = self.folder.glob("CMakeFiles/pyadam_kernel_*.dir/src/cpp/kernel/kernel.cpp.o")
+        return {path.parents[3].name.removeprefix("pyadam_kernel_").removesuffix(".dir"): path for path in found}
 
     def exported(self, path: Path) -> list[str]:
         """Return global and weak symbols that the object defines."""

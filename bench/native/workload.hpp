@@ -6,11 +6,11 @@
 #include <limits>
 #include <vector>
 
-#include "dispatch.hpp"
-#include "memory.hpp"
-#include "parallel.hpp"
-#include "step.hpp"
-#include "whole_step.hpp"
+#include "engine/dispatch.hpp"
+#include "engine/memory.hpp"
+#include "engine/parallel.hpp"
+#include "engine/step.hpp"
+#include "engine/whole_step.hpp"
 
 namespace workload {
 

@@ -4,22 +4,15 @@ import os as _os
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-from . import _core, _threads, reference
+from . import _core, _threads, adagrad, adam, reference, sgd
 from ._config import show_config
 from ._core import __version__
 from ._threads import get_num_threads, set_num_threads
-from .adadelta import Adadelta
-from .adagrad import Adagrad
-from .adam import Adam, AdamW
-from .adamax import Adamax
-from .lamb import LAMB
-from .lion import Lion
+from .adagrad import *
+from .adam import *
 from .loss_scaler import LossScaler
-from .nadam import NAdam
 from .optimizer import Optimizer
-from .radam import RAdam
-from .rmsprop import RMSprop
-from .sgd import SGD
+from .sgd import *
 
 if _TYPE_CHECKING:
     from . import lr_finder, schedules
@@ -28,21 +21,10 @@ if _TYPE_CHECKING:
     from .loading import load
 
 __all__ = [
-    "LAMB",
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
     "CheckpointError",
     "History",
-    "Lion",
     "LossScaler",
-    "NAdam",
     "Optimizer",
-    "RAdam",
-    "RMSprop",
     "__version__",
     "get_num_threads",
     "load",
@@ -52,6 +34,9 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
+__all__ += adagrad.__all__
+__all__ += adam.__all__
+__all__ += sgd.__all__
 
 set_num_threads(min(_threads.default_num_threads(_os.environ, _threads.usable_cpus()), _core.MAX_THREADS))
 

@@ -14,6 +14,15 @@ from ._param_group import ParamGroup, Part
 from ._request import Request
 
 
+class _Accumulated:
+    def __repr__(self) -> str:
+        return "<what was accumulated>"
+
+
+# Stands for the gradients of a step that is given none; None is a gradient that is left out.
+ACCUMULATED = _Accumulated()
+
+
 class ArrayOptimizer:
     """Base of the optimizers of NumPy arrays, of one process or of many."""
 

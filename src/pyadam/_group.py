@@ -63,14 +63,9 @@ def merged(defaults: Mapping[str, Any], own: Mapping[str, Any], name: str) -> di
     return {**defaults, **own}
 
 
-class _Scheduled(NamedTuple):
-    """A hyperparameter that is a function of the step."""
-
-    schedule: Callable[[int], Any]
-    check: Callable[[str, Any], Any]
-    name: str  # in messages
-    values: dict[str, Any]  # takes the value of each step, under `key`
-    key: str
+# A hyperparameter that is a function of the step: the function, the check of its value, what messages call it, the
+# namespace that takes the value of each step, and the key there. A plain tuple, since named ones are unpacked slowly.
+_Scheduled = tuple[Callable[[int], Any], Callable[[str, Any], Any], str, dict[str, Any], str]
 
 
 def _bound(schedule: Any) -> Callable[[int], Any]:
@@ -129,12 +124,12 @@ class Group:
             for key, field in self.fields.items():
                 values = common if key in common else vars(rule)
                 if field.is_schedule(values[key]):
-                    scheduled.append(_Scheduled(_bound(values[key]), field.check, self._names[key], values, key))
+                    scheduled.append((_bound(values[key]), field.check, self._names[key], values, key))
         # Hyperparameters of which the stages' numbers are made, `lr` among them where weights decay by themselves.
         of_stages = {"weight_decay", "l1", "clip_value", "ema_decay"}
         if vars(rule).get("decoupled_weight_decay"):
             of_stages.add("lr")
-        is_fixed = not common["ema_warmup"] and of_stages.isdisjoint(entry.key for entry in scheduled)
+        is_fixed = not common["ema_warmup"] and of_stages.isdisjoint(key for *_, key in scheduled)
         # In one statement, with no call in it, so that Ctrl-C comes before or after.
         (
             self._settings,
@@ -188,7 +183,7 @@ class Group:
 
     def is_scheduled(self, key: str) -> bool:
         """Whether the hyperparameter is a function of the step."""
-        return any(entry.key == key for entry in self._scheduled)
+        return any(scheduled == key for *_, scheduled in self._scheduled)
 
     @property
     def has_schedules(self) -> bool:
@@ -197,33 +192,35 @@ class Group:
 
     # What a step needs.
 
-    def evaluate(self, step: int) -> None:
-        """Use the values that schedules have at the 0-based `step`, each checked for its field alone."""
-        self._evaluated_at = None
-        for schedule, check, name, values, key in self._scheduled:
-            value = schedule(step)
-            try:
-                values[key] = check(name, value)
-            except (TypeError, ValueError):
-                check(f"{name}({step})", value)  # says more
-                raise
-        self._evaluated_at = step
-
-    def forget_evaluated(self) -> None:
-        """Forget the values of a step that was not taken: the last step's are found anew when they are asked for."""
-        self._evaluated_at = None
-
     def plan(self, t: int, step: int) -> tuple[Stages, tuple[float, ...]]:
         """Return the kernel's numbers for the step `t` (from 1) of the group's parameters: stages, then the rule's.
 
         Schedules have their values at the 0-based `step` of the optimizer, which may have begun before its parameters.
+        Each is checked for its field alone.
         """
         if self._evaluated_at != step and self._scheduled:
-            self.evaluate(step)
+            self._evaluated_at = None
+            for schedule, check, name, values, key in self._scheduled:
+                value = schedule(step)
+                try:
+                    values[key] = check(name, value)
+                except (TypeError, ValueError):
+                    check(f"{name}({step})", value)  # says more
+                    raise
+            self._evaluated_at = step
         stages = self._stages
         if stages is None or not self._has_fixed_stages:
             stages = self._stages = self._stages_at(t)
         return stages, self._scalars(t)
+
+    def evaluate(self, step: int) -> None:
+        """Use the values that schedules have at the 0-based `step` before a plan is asked for."""
+        self.forget_evaluated()
+        self.plan(1, step)
+
+    def forget_evaluated(self) -> None:
+        """Forget the values of a step that was not taken: the last step's are found anew when they are asked for."""
+        self._evaluated_at = None
 
     def _stages_at(self, t: int) -> Stages:
         common = self._common
@@ -278,7 +275,7 @@ class Group:
                 value.load_state_dict(states[key])
 
     def _stateful_schedules(self) -> dict[str, Any]:
-        schedules = {entry.key: self.options[entry.key] for entry in self._scheduled}
+        schedules = {key: self.options[key] for *_, key in self._scheduled}
         return {
             key: value for key, value in schedules.items() if hasattr(value, "load_state_dict") and value.state_dict()
         }

@@ -150,7 +150,7 @@ def _step(value: Any, name: str) -> int:
     if isinstance(number, (bool, np.bool_)) or not isinstance(number, Real):
         raise TypeError(f"{name} must be a whole number, found {value!r}")
     if not (
-        0 <= number < 2**53 and number == int(number)
+        0 <= number <= _core.MAX_STEP and number == int(number)
     ):  # so that the next ones, too, are numbers of C++ and doubles
         raise ValueError(f"{name} must be a whole number from 0 to 2**53 - 1, found {value!r}")
     return int(number)

@@ -81,14 +81,11 @@ class MappingNode:
         return {key: child.unflatten(leaves) for key, child in self.children.items()}
 
 
-class GroupListNode:
+class GroupListNode(SequenceNode):
     """A list of parameter groups. Gradients come as a list of the groups' structures, or of groups again."""
 
     def __init__(self, children: list[Node]) -> None:
-        self.children = children
-
-    def paths(self) -> list[str]:
-        return [path for child in self.children for path in child.paths()]
+        super().__init__("", list, children)
 
     def leaves(self, tree: Any, root: str) -> Sequence[Any]:
         if not isinstance(tree, (list, tuple)) or len(tree) != len(self.children):
@@ -96,11 +93,8 @@ class GroupListNode:
             raise ValueError(f"{root} must be a list of {len(self.children)} entries, one per group, found {found}")
         return _joined(self.children, map(_ungrouped, self.children, tree), root)
 
-    def unflatten(self, leaves: Iterator[Any]) -> Any:
-        return [child.unflatten(leaves) for child in self.children]
 
-
-Node = Leaf | SequenceNode | MappingNode | GroupListNode
+Node = Leaf | SequenceNode | MappingNode
 
 
 def _joined(children: Iterable[Node], branches: Iterable[Any], root: str) -> list[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterator
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,8 @@ class History:
         if self._optimizer is not None:
             own["grad_norm"] = self._optimizer.grad_norm
             own.update(_hyperparameters(self._optimizer))
-        if self._update_ratio:
-            own["update_ratio"] = self._ratio(step) if is_kept else None
+            if self._update_ratio:
+                own["update_ratio"] = self._ratio(self._optimizer) if is_kept else None
         if taken := given.keys() & own.keys():
             raise ValueError(f"{', '.join(sorted(taken))} cannot be given: the history records it itself")
         self._calls += 1
@@ -111,14 +110,15 @@ class History:
 
     def _copy_params(self) -> None:
         """Copy the parameters if the next step will be recorded."""
-        if self._update_ratio and (_steps(self._optimizer) + 1) % self._every == 0:
-            self._copied_at = _steps(self._optimizer)
-            self._copy = [array.copy() for array in _arrays(self._optimizer)]
+        optimizer = self._optimizer if self._update_ratio else None
+        if optimizer is not None and (optimizer.step_count + 1) % self._every == 0:
+            self._copied_at = optimizer.step_count
+            self._copy = [array.copy() for array in optimizer._core.arrays]
 
-    def _ratio(self, step: int) -> float | None:
-        if self._copied_at != step - 1:
+    def _ratio(self, optimizer: Optimizer) -> float | None:
+        if self._copied_at != optimizer.step_count - 1:
             return None
-        pairs = list(zip(_arrays(self._optimizer), self._copy, strict=True))
+        pairs = list(zip(optimizer._core.arrays, self._copy, strict=True))
         change = math.hypot(*(_norm(new.astype(np.float64) - old) for new, old in pairs))
         size = math.hypot(*(_norm(old.astype(np.float64)) for _, old in pairs))
         return change / size if size > 0 else math.inf if change > 0 else 0.0
@@ -231,15 +231,6 @@ class History:
             axes.grid(alpha=0.3)
         panels[-1, 0].set(xlabel="step")
         return figure
-
-
-def _steps(optimizer: Optimizer | None) -> int:
-    return 0 if optimizer is None else optimizer.step_count
-
-
-def _arrays(optimizer: Optimizer | None) -> Iterator[NDArray[Any]]:
-    for group in () if optimizer is None else optimizer.param_groups:
-        yield from group["params"]
 
 
 def _hyperparameters(optimizer: Optimizer) -> dict[str, Value]:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._extras import require
-from ._hyperparameters import decay_rate, flag
+from ._hyperparameters import decay_rate, flag, positive
 from ._interrupts import restoring
 from ._param_group import ParamGroup
 from .optimizer import Optimizer
-from .schedules._checks import count_from, one_of, positive
+from .schedules._checks import count_from, one_of
 from .schedules._decays import Exponential, Linear
 
 Floats = NDArray[np.float64]
@@ -98,11 +98,15 @@ class RangeTest:
         lrs, losses = self._trimmed("steepest")
         return float(lrs[np.gradient(losses).argmin()])
 
+    @property
+    def _needed(self) -> int:
+        return self.num_steps // 10 + 7
+
     def _trimmed(self, what: str) -> tuple[Floats, Floats]:
-        part = slice(self.num_steps // 10, max(len(self.lrs) - 5, 0))
-        if len(self.lrs[part]) < 2:
-            needed = self.num_steps // 10 + 7
-            raise ValueError(f"{what} needs at least {needed} steps, found {len(self.lrs)}: sweep slower or from less")
+        if len(self.lrs) < self._needed:
+            found = len(self.lrs)
+            raise ValueError(f"{what} needs at least {self._needed} steps, found {found}: sweep slower or from less")
+        part = slice(self.num_steps // 10, -5)
         return self.lrs[part], self.smoothed[part]
 
     def plot(self, *, axes: Any = None) -> Any:
@@ -127,7 +131,7 @@ class RangeTest:
             axes = require("matplotlib.pyplot", "plot").subplots(layout="constrained")[1]
         axes.plot(self.lrs, self.losses, color="C0", alpha=0.3, label="loss")
         axes.plot(self.lrs, self.smoothed, color="C0", label="smoothed")
-        if len(self.lrs) >= self.num_steps // 10 + 7:
+        if len(self.lrs) >= self._needed:
             for name, color, lr in (("valley", "C2", self.valley), ("steepest", "C1", self.steepest)):
                 at = self.smoothed[np.searchsorted(self.lrs, lr)]
                 axes.plot(lr, at, "o", color=color, label=f"{name}: {lr:.2g}")
@@ -239,8 +243,7 @@ def range_test(
     )
 
     trial = deepcopy(optimizer)
-    params, live = optimizer.params, _arrays(optimizer)
-    saved = _arrays(trial)
+    params, live, saved = optimizer.params, optimizer._core.arrays, trial._core.arrays
 
     def restore() -> None:
         for array, values in zip(live, saved, strict=True):
@@ -269,10 +272,6 @@ def range_test(
             trial.step(grads, params=params)
     lrs = np.array([sweep(step) for step in range(len(losses))])
     return RangeTest(lrs, np.array(losses), np.array(smoothed), stopped, num_steps)
-
-
-def _arrays(optimizer: Optimizer) -> list[NDArray[Any]]:
-    return [array for group in optimizer.param_groups for array in group["params"]]
 
 
 def _lr_ratios(groups: Sequence[ParamGroup]) -> list[float]:

@@ -5,27 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
-from ._array_optimizer import ArrayOptimizer
-from ._docstrings import composed
+from ._array_optimizer import ACCUMULATED, ArrayOptimizer
+from ._documentation import docstring_of
 from ._hyperparameters import positive
-from ._interrupts import all_or_nothing, restoring
+from ._interrupts import all_or_nothing
 from ._request import Request, request, requested
+from ._swapping import swapped
 from .rules import Rule
-
-
-class _Accumulated:
-    def __repr__(self) -> str:
-        return "<what was accumulated>"
-
-
-# Stands for the gradients of a step that is given none; None is a gradient that is left out.
-ACCUMULATED = _Accumulated()
 
 
 class Optimizer(ArrayOptimizer):
@@ -105,9 +98,7 @@ class Optimizer(ArrayOptimizer):
 
     def __init_subclass__(cls) -> None:
         if "_rule" in vars(cls) and cls.__doc__ is not None:
-            cls.__doc__ = composed(
-                cls, cls._rule, _OWN_ENTRIES, _kind, "TypeError, ValueError\n    As for every `Optimizer`."
-            )
+            cls.__doc__ = docstring_of(cls, cls._rule)
 
     def _construct(self, params: Any, options: Mapping[str, Any], common: Mapping[str, Any]) -> None:
         self._begin(requested(self._rule, type(self).__name__, params, {**options, **common}))
@@ -261,29 +252,18 @@ class Optimizer(ArrayOptimizer):
         >>> w
         array([-3.])
         """
-        params, kept = self._core.arrays, list[NDArray[Any]]()
 
-        def swap_back() -> None:
-            if kept:
-                refused = []
-                for p, values in zip(params, kept, strict=True):
-                    try:
-                        p[...] = values
-                    except ValueError as error:  # it was made read-only
-                        refused.append(error)
-                self._is_swapped = False
-                if refused:
-                    raise refused[0]
+        def begin() -> tuple[list[NDArray[Any]], Callable[[], None]]:
+            self._check_usable("swap_ema")
+            params, averages = self._core.arrays, self._averages()
+            return params, lambda: write_all(params, averages)
 
-        with restoring(swap_back):
-            with self._lock:
-                self._check_usable("swap_ema")
-                averages = self._averages()
-                kept.extend([p.copy(order="K") for p in params])
-                self._is_swapped = True
-                for p, average in zip(params, averages, strict=True):
-                    if average is not None:
-                        p[...] = average
+        def write_all(params: list[NDArray[Any]], averages: list[NDArray[Any] | None]) -> None:
+            for p, average in zip(params, averages, strict=True):
+                if average is not None:
+                    p[...] = average
+
+        with swapped(self, begin, lambda p: p.copy(order="K"), np.copyto, self._lock):
             yield self.params
 
     def _check_usable(self, what: str) -> None:
@@ -428,20 +408,6 @@ class Optimizer(ArrayOptimizer):
     def __repr__(self) -> str:
         groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
         return f"{type(self).__name__}({groups}\n)"
-
-
-# What the docstrings of the classes say of arguments that no rule has.
-_OWN_ENTRIES = {
-    "params": """params : ndarray, or list, tuple or dict of params, or list of group dicts
-    As for every `Optimizer`.""",
-    "common": """**common
-    ``maximize``, ``l1``, ``bounds``, ``clip_norm``, ``ema_decay``, ``master`` and others: see `Optimizer`.""",
-}
-
-
-def _kind(rule: type[Rule], name: str, kind: str) -> str:
-    """Return the type of a hyperparameter here, of that of the rule's."""
-    return kind if rule.fields[name].is_fixed else f"{kind} or function"
 
 
 _alive: weakref.WeakSet[Optimizer] = weakref.WeakSet()

@@ -47,7 +47,7 @@ SANITIZERS = [
         "libasan.so",
         # Python itself leaves memory behind on purpose. What cannot be allocated shall be a MemoryError, as ever.
         {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:detect_stack_use_after_return=1"},
-        ("tests/test_errors.py", "tests/test_structures.py"),
+        ("tests/test_errors.py", "tests/test_structures.py", "tests/faults/test_hostile_callbacks.py"),
         ("tests", *NOT_UNDER_ASAN),
     ),
     Sanitizer(

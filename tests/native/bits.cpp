@@ -9,9 +9,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "dispatch.hpp"
-#include "parallel.hpp"
-#include "whole_step.hpp"
+#include "engine/dispatch.hpp"
+#include "engine/parallel.hpp"
+#include "engine/whole_step.hpp"
 
 namespace {
 
@@ -84,7 +84,7 @@ std::uint64_t run_native(const pyadam::RuleEntry& rule, std::size_t index, Stage
   std::vector<T> p(length), g(length), ema(length);
   std::vector<std::vector<T>> state(rule.states, std::vector<T>(length));
   for (T& x : p) x = static_cast<T>(numbers.next());
-  const pyadam::Bounds bounds{-50, 25, nullptr, nullptr};
+  const pyadam::Box box{-50, 25, nullptr, nullptr};
 
   pyadam::Task task{};
   task.param = p.data();
@@ -96,7 +96,7 @@ std::uint64_t run_native(const pyadam::RuleEntry& rule, std::size_t index, Stage
   task.state_dtype = task.param_dtype;
   task.trust_ratio = 1;
   if (stages == Stages::all) {
-    task.bounds = &bounds;
+    task.box = &box;
     task.ema = ema.data();
     task.zeroes_grad = true;
   }

@@ -8,9 +8,9 @@
 #include <thread>
 #include <vector>
 
-#include "dispatch.hpp"
-#include "parallel.hpp"
-#include "whole_step.hpp"
+#include "engine/dispatch.hpp"
+#include "engine/parallel.hpp"
+#include "engine/whole_step.hpp"
 
 namespace {
 

@@ -72,8 +72,8 @@ def dies_within_step() -> None:
             raise RuntimeError("the network is gone")
         updated(*arguments)
 
-    updated = opt._update
-    opt._update = fails
+    updated = opt._steps._update
+    opt._steps._update = fails
     opt.step(np.ones(5000))
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .._extras import require
 
 PIECE = 2**20  # bytes
@@ -24,21 +25,12 @@ MAX_HEADER = 100_000_000  # bytes; the safetensors library reads no longer one e
 _CHECKSUM = "checksum"
 _NO_DIGEST = "0" * 64  # what the checksum itself counts as
 
-_NAMES = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "I8": "int8",
-    "U16": "uint16",
-    "I16": "int16",
-    "U32": "uint32",
-    "I32": "int32",
-    "U64": "uint64",
-    "I64": "int64",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F32": "float32",
-    "F64": "float64",
+# The format's names of dtypes: those of the kernel's table, and those that bounds may be of.
+_NAMES = {code: name for name, (_, code, _) in _core.DTYPES.items()}
+_NAMES |= {
+    f"{kind}{8 * size}": f"{name}{8 * size}" for size in (1, 2, 4, 8) for kind, name in (("U", "uint"), ("I", "int"))
 }
+_NAMES["BOOL"] = "bool"
 _CODES = {name: code for code, name in _NAMES.items()}
 
 

@@ -13,6 +13,7 @@ try:
 except (ImportError, RuntimeError) as error:
     raise ImportError(f"mpi4py finds no MPI library: pip install 'pyadam[mpi]' brings one ({error})") from None
 
-from .optimizer import StepTimes, ZeroRedundancyOptimizer  # noqa: E402
+from ._sharded_step import StepTimes  # noqa: E402
+from .optimizer import ZeroRedundancyOptimizer  # noqa: E402
 
 __all__ = ["StepTimes", "ZeroRedundancyOptimizer"]

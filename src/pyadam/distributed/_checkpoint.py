@@ -197,7 +197,7 @@ def load(optimizer: ZeroRedundancyOptimizer, path: str | os.PathLike[str]) -> No
         for (_, array), value in zip(shard.items(), values, strict=True):
             array[...] = value
         commit()
-        optimizer._gather_all(shard.sources)
+        optimizer._steps.gather_all(shard.sources)
 
 
 @contextmanager

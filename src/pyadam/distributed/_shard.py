@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +17,6 @@ from .._param_group import Part
 from .._request import GroupRequest, Request
 from ._shards import Bucket, Piece, Whole
 
-_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
-
 
 def wholes(asked: Request) -> list[Whole]:
     """Return what must be known of each parameter to cut it; raise if it cannot be kept as is asked."""
@@ -26,7 +25,7 @@ def wholes(asked: Request) -> list[Whole]:
         kernel, master, state_dtype, has_ema, _ = Group(asked.rule, values, f"param_groups[{i}]").keeping
         for array, path in zip(arrays, paths, strict=True):
             kept = _core.kept_arrays(kernel, array.dtype.name, master, state_dtype, has_ema, path)
-            weight = sum(_BYTES[dtype] for _, dtype in kept) or 1
+            weight = sum(_core.DTYPES[dtype][0] for _, dtype in kept) or 1
             order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
             result.append(Whole(path, array.shape, array.dtype, order, weight))
     return result
@@ -91,12 +90,10 @@ class Shard:
         slots = [self._slots[piece] for piece in bucket.chunks[rank].pieces]
         return [self.core.state(slot).get("ema", self.arrays[slot]) for slot in slots]
 
-    def by_slot(self, grads: Iterable[tuple[Piece, Any]]) -> list[Any]:
-        """Return the gradients of pieces, as the engine takes them: None for those that have none."""
-        result: list[Any] = [None] * len(self.pieces)
-        for piece, grad in grads:
-            result[self._slots[piece]] = grad
-        return result
+    def by_slot(self, grads: Iterable[tuple[Piece, Any]]) -> tuple[list[int], list[Any]]:
+        """Return the gradients of pieces, in the order of the engine's parameters, and their numbers there."""
+        found = sorted(((self._slots[piece], grad) for piece, grad in grads), key=itemgetter(0))
+        return [slot for slot, _ in found], [grad for _, grad in found]
 
     def empty_pieces(self) -> Iterator[tuple[Piece, Any]]:
         """Yield the parameters of which the rank has nothing, with a gradient of nothing."""

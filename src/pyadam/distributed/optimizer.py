@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain, islice
-from numbers import Real
-from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-import mpi4py
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
 from .. import _core
-from .._array_optimizer import ArrayOptimizer
+from .._array_optimizer import ACCUMULATED, ArrayOptimizer
 from .._common_options import SAVED_OPTIONS
 from .._hyperparameters import positive
-from .._interrupts import restoring
 from .._request import Request, requested
+from .._swapping import swapped
 from ..adam import Adam
-from ..optimizer import ACCUMULATED, Optimizer
-from ..rules import Rule
 from ._agreement import Agreement, description
-from ._collectives import Collectives, Gather, OrderedReduction, Reduction
+from ._arguments import check_rounding, facts_of, megabytes, private, reduced, rule_of, versions
+from ._collectives import Collectives
 from ._shard import Shard, wholes
-from ._shards import Bucket, Piece, Whole, buckets, shards
-
-# Buckets whose gradients, and whose parameters, are on their way at one time.
-_AHEAD = 2
-
-_DUPLICATE = MPI.Comm.Create_keyval()
-
-
-@dataclass
-class StepTimes:
-    """Seconds that steps took since the optimizer was made, or since they were set back to 0."""
-
-    communication: float = 0.0  # starting collectives and waiting for them, with the copies into and out of buckets
-    update: float = 0.0  # the kernel, norms included
+from ._sharded_step import ShardedStep, StepTimes
+from ._shards import buckets, shards
 
 
 class ZeroRedundancyOptimizer(ArrayOptimizer):
@@ -135,26 +115,21 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         parameter_dtype: Any = None,
         **options: Any,
     ) -> None:
-        self._comm = _private(MPI.COMM_WORLD if comm is None else comm)
+        self._comm = private(MPI.COMM_WORLD if comm is None else comm)
         self._agreement = Agreement(self._comm)
-        #: Where the time of steps went.
-        self.times = StepTimes()
         facts: dict[str, Any] = {}
         with self._agreement.checked("ZeroRedundancyOptimizer()", facts):
-            facts.update(_versions())
-            facts.update(bucket_cap_mb=_megabytes(bucket_cap_mb), deterministic=bool(deterministic))
-            facts["gradient_dtype"] = _reduced("gradient_dtype", gradient_dtype)
-            facts["parameter_dtype"] = _reduced("parameter_dtype", parameter_dtype)
-            asked = requested(_rule_of(optimizer_class), optimizer_class.__name__, params, options)
+            facts.update(versions())
+            facts.update(bucket_cap_mb=megabytes(bucket_cap_mb), deterministic=bool(deterministic))
+            facts["gradient_dtype"] = reduced("gradient_dtype", gradient_dtype)
+            facts["parameter_dtype"] = reduced("parameter_dtype", parameter_dtype)
+            asked = requested(rule_of(optimizer_class), optimizer_class.__name__, params, options)
             self._arrays = [array for group in asked.groups for array in group.arrays]
-            # Of a rule without state: it checks arrays and gradients as a plain optimizer does.
-            self._checks = _core.BoundParameters()
-            paths = [path for group in asked.groups for path in group.paths]
-            self._checks.add_group("sgd", self._arrays, paths, [], "nearest", None, False)
+            self._checks = _core.GradientArrays(self._arrays, [path for group in asked.groups for path in group.paths])
             self._wholes = wholes(asked)
             facts["optimizer_class"] = f"{optimizer_class.__module__}.{optimizer_class.__qualname__}"
-            facts.update(_facts(asked, self._wholes))
-            _check_rounding(self._wholes, facts["gradient_dtype"], facts["parameter_dtype"])
+            facts.update(facts_of(asked, self._wholes))
+            check_rounding(self._wholes, facts["gradient_dtype"], facts["parameter_dtype"])
             self._collectives = Collectives(
                 self._comm, self._wholes, deterministic, facts["gradient_dtype"], facts["parameter_dtype"]
             )
@@ -179,6 +154,15 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         self._bind(self._shard.asked, self._shard.parts)
         self._core.first_element = sum(before)
         self._shard.core = self._core
+        self._steps = ShardedStep(
+            self._collectives,
+            self._shard,
+            self._shards,
+            self._buckets,
+            self._flat_params,
+            self._plans,
+            self._has_masters,
+        )
 
     def step(self, grads: Any = ACCUMULATED, *, grad_scale: float = 1.0) -> bool:
         """Average the gradients of all ranks and update the parameters in place, on all of them.
@@ -222,7 +206,8 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
             self._forget_evaluated()
             raise
         with self._agreement.vital():
-            is_taken = self._step(flat_grads, scale * max(count, 1))
+            needs_norm = self.clip_norm is not None or self.skip_nonfinite
+            is_taken = self._steps.take(flat_grads, scale * max(count, 1), needs_norm)
         self._checks.clear_accumulated()
         if not is_taken:
             self._forget_evaluated()
@@ -248,9 +233,8 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
                 f"step() was given gradients while {accumulated} are accumulated: add these with accumulate() and call "
                 "step() without any, or forget the others with zero_grad()"
             )
-        leaves = self._structure.leaves(grads, "grads")
-        self._checks.check_gradients(leaves)
-        return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, leaves, strict=True)]
+        checked = self._checks.checked(self._structure.leaves(grads, "grads"))
+        return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, checked, strict=True)]
 
     def _accumulated(self, count: int) -> list[Any]:
         if count == 0:
@@ -311,92 +295,14 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         facts["what has None as gradient"] = missing
         return facts
 
-    def _step(self, flat_grads: Sequence[Any], scale: float) -> bool:
-        # The same on all ranks, as which gradients are None is.
-        taken = [bucket for bucket in self._buckets if any(flat_grads[i] is not None for i in bucket.parameters)]
-        means: Iterable[_Mean] = self._means(taken, flat_grads)
-        whole = None
-        if self.clip_norm is not None or self.skip_nonfinite:
-            means = list(means)
-            whole = self._grad_squares(means, flat_grads)
-            if self.skip_nonfinite and whole[1]:
-                for mean in means:
-                    self._give_back(mean)
-                return self._update([], scale, whole, True)
-        gathers: deque[Gather] = deque()
-        for mean in means:
-            self._update(mean.grads, scale, whole, False)
-            self._give_back(mean)
-            with self._timed("communication"):
-                sources = self._shard.sources(mean.bucket, self._comm.rank)
-                self._gather(mean.bucket, sources, gathers)
-        empty = [(piece, grad) for piece, grad in self._shard.empty_pieces() if flat_grads[piece.parameter] is not None]
-        self._update(empty, scale, whole, True)
-        with self._timed("communication"):
-            _finish(gathers)
-        return True
+    @property
+    def times(self) -> StepTimes:
+        """Where the time of steps went."""
+        return self._steps.times
 
-    def _means(self, taken: Sequence[Bucket], flat_grads: Sequence[Any]) -> Iterator[_Mean]:
-        """Average bucket after bucket, while the next ones are on their way."""
-        chunks = [(bucket, bucket.chunks[self._comm.rank]) for bucket in taken]
-        if self._comm.size == 1:
-            for bucket, chunk in chunks:
-                grads = [(piece, flat_grads[piece.parameter]) for piece in chunk.pieces]
-                yield _Mean(bucket, [(p, grad[p.slice]) for p, grad in grads if grad is not None], None)
-            return
-        begun: deque[Reduction | OrderedReduction] = deque()
-        next_ones = iter(taken)
-        for bucket, chunk in chunks:
-            with self._timed("communication"):
-                for following in islice(next_ones, _AHEAD - len(begun)):
-                    begun.append(self._collectives.reduce(following, flat_grads))
-                buffer = begun.popleft().finish()
-            grads = [(piece, buffer[place]) for piece, place in chunk.placed()]
-            yield _Mean(bucket, [(p, grad) for p, grad in grads if flat_grads[p.parameter] is not None], buffer)
-
-    def _give_back(self, mean: _Mean) -> None:
-        if mean.buffer is not None:
-            self._collectives.buffers.give(mean.buffer)
-
-    def _update(self, grads: Iterable[Any], scale: float, whole: tuple[float, bool] | None, is_last: bool) -> bool:
-        with self._timed("update"):
-            return self._core.step_part(self._shard.by_slot(grads), self._plans, scale, whole, is_last)
-
-    def _grad_squares(self, means: Sequence[_Mean], flat_grads: Sequence[Any]) -> tuple[float, bool]:
-        """Return the sum of the squares of all gradients, and whether one is not finite: what one machine would find.
-
-        Ranks exchange the sums of tiles, which each adds up in the one order.
-        """
-        with self._timed("update"):
-            grads = chain.from_iterable(mean.grads for mean in means)
-            squares, is_nonfinite = self._core.grad_squares(self._shard.by_slot(grads))
-        if self._comm.size == 1:
-            return _core.sum_of_tiles(squares), is_nonfinite
-        with self._timed("communication"):
-            counts = [
-                1 + sum(-(-p.size // _core.TILE) for p in shard if flat_grads[p.parameter] is not None)
-                for shard in self._shards
-            ]
-            received = np.empty(sum(counts))
-            self._comm.Allgatherv(np.append(squares, float(is_nonfinite)), [received, counts])
-            flags = np.cumsum(counts) - 1
-            return _core.sum_of_tiles(np.delete(received, flags)), bool(received[flags].any())
-
-    def _gather(self, bucket: Bucket, sources: Sequence[NDArray[Any]], gathers: deque[Gather]) -> None:
-        """Begin to gather a bucket, and finish an earlier one if there are enough on their way."""
-        if self._comm.size == 1 and not self._has_masters:
-            return
-        gathers.append(self._collectives.gather(bucket, sources, self._flat_params))
-        if len(gathers) > _AHEAD:
-            gathers.popleft().finish()
-
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        begin = perf_counter()
-        try:
-            yield
-        finally:
-            setattr(self.times, what, getattr(self.times, what) + perf_counter() - begin)
+    @times.setter
+    def times(self, value: StepTimes) -> None:
+        self._steps.times = value
 
     @property
     def params(self) -> Any:
@@ -424,31 +330,19 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         ValueError
             If no group has an `ema_decay`.
         """
-        with self._agreement.checked("swap_ema", {}):
-            self._check_usable("swap_ema")
-            self._averages()
-            kept = [flat.copy() for flat in self._flat_params]
 
-        def swap_back() -> None:
-            for flat, values in zip(self._flat_params, kept, strict=True):
-                flat[...] = values
-            self._is_swapped = False
+        def begin() -> tuple[list[NDArray[Any]], Callable[[], None]]:
+            with self._agreement.checked("swap_ema", {}):
+                self._check_usable("swap_ema")
+                self._averages()
+            return self._flat_params, put
 
-        with restoring(swap_back):
-            self._is_swapped = True
+        def put() -> None:
             with self._agreement.vital():
-                self._gather_all(self._shard.averages)
-            yield self.params
+                self._steps.gather_all(self._shard.averages)
 
-    def _gather_all(self, sources_of: Callable[[Bucket, int], list[NDArray[Any]]]) -> None:
-        """Put what each rank has of its shard into the parameters of all."""
-        gathers: deque[Gather] = deque()
-        for bucket in self._buckets:
-            sources = sources_of(bucket, self._comm.rank)
-            for piece, source in zip(bucket.chunks[self._comm.rank].pieces, sources, strict=True):
-                self._flat_params[piece.parameter][piece.slice] = source
-            self._gather(bucket, sources, gathers)
-        _finish(gathers)
+        with swapped(self, begin, np.copy, np.copyto):
+            yield self.params
 
     def consolidate(self) -> dict[str, Any] | None:
         """Return on rank 0 the state of the whole, as `state_dict` of the plain optimizer has it; None on others.
@@ -504,72 +398,3 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
         shard = f"shard of {self.optimizer_class.__name__}({groups}\n)"
         return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, {shard})"
-
-
-class _Mean(NamedTuple):
-    """A rank's averaged gradients of a bucket, by piece, and the buffer that they lie in, if any."""
-
-    bucket: Bucket
-    grads: list[tuple[Piece, NDArray[Any]]]
-    buffer: NDArray[Any] | None
-
-
-def _finish(gathers: deque[Gather]) -> None:
-    while gathers:
-        gathers.popleft().finish()
-
-
-def _private(comm: Any) -> Any:
-    """Return the duplicate of a communicator that all optimizers on it share."""
-    if not isinstance(comm, MPI.Intracomm):
-        raise TypeError(f"comm must be an intracommunicator of mpi4py or None, found {type(comm).__name__}")
-    duplicate = comm.Get_attr(_DUPLICATE)
-    if duplicate is None:
-        duplicate = comm.Dup()
-        comm.Set_attr(_DUPLICATE, duplicate)
-    return duplicate
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "the version of pyadam": _core.__version__,
-        "the version of NumPy": np.__version__,
-        "the version of mpi4py": mpi4py.__version__,
-        "the MPI library": MPI.Get_library_version(),
-    }
-
-
-def _megabytes(value: Any) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < math.inf:
-        raise ValueError(f"bucket_cap_mb must be a finite number > 0, found {value!r}")
-    return float(value)
-
-
-def _reduced(name: str, value: Any) -> str | None:
-    if value is not None and not (isinstance(value, str) and value == "bfloat16"):
-        raise ValueError(f"{name} must be None or 'bfloat16', found {value!r}")
-    return value
-
-
-def _rule_of(cls: Any) -> type[Rule]:
-    """Return the rule of a class of pyadam; raise TypeError or ValueError if it is none, or cannot be cut."""
-    if not (isinstance(cls, type) and issubclass(cls, Optimizer) and cls is not Optimizer):
-        raise TypeError(f"optimizer_class must be a class of pyadam, such as pyadam.Adam, found {cls!r}")
-    if cls._rule.needs_whole_parameters:
-        raise ValueError(f"{cls.__name__} takes norms of whole parameters, which are cut between ranks here")
-    return cls._rule
-
-
-def _facts(asked: Request, wholes: Sequence[Whole]) -> dict[str, Any]:
-    facts = {whole.path: (whole.shape, whole.dtype.name, f"{whole.order} order") for whole in wholes}
-    groups = {f"param_groups[{i}]": description(group.values) for i, group in enumerate(asked.groups)}
-    own = {key: description(asked.own_options[key]) for key in SAVED_OPTIONS}
-    return {"the number of parameters": len(wholes), **facts, **groups, **own}
-
-
-def _check_rounding(wholes: Sequence[Whole], gradient_dtype: str | None, parameter_dtype: str | None) -> None:
-    for whole in wholes:
-        if gradient_dtype is not None and whole.dtype == np.float64:
-            raise ValueError(f"gradient_dtype must be None, found 'bfloat16': {whole.path} is of float64")
-        if parameter_dtype is not None and whole.dtype.name not in ("float32", "bfloat16"):
-            raise ValueError(f"parameter_dtype must be None, found 'bfloat16': {whole.path} is of {whole.dtype}")

@@ -90,8 +90,8 @@ class Parameter:
         state = [self.kept[name].astype(p.dtype) for name in self._state_names]
         p, *state = self._rule(p, g, *state, self.t, grad_factor=grad_factor, **self._rule_options())
         if "ema" in self.kept:
-            decay = min(options["ema_decay"], (1.0 + self.t) / (10.0 + self.t)) if options["ema_warmup"] else None
-            rate = p.dtype.type(1.0 - (options["ema_decay"] if decay is None else decay))
+            warm = (1.0 + self.t) / (10.0 + self.t) if options["ema_warmup"] else 1.0
+            rate = p.dtype.type(1.0 - min(options["ema_decay"], warm))
             with np.errstate(all="ignore"):
                 self.kept["ema"] = self.kept["ema"] + rate * (p - self.kept["ema"])
         for i, (name, values) in enumerate(zip(self._state_names, state, strict=True)):

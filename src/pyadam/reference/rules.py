@@ -1,9 +1,9 @@
-"""The update rules in plain NumPy.
+"""The update rules in plain NumPy; `pyadam.rules` has their formulas and sources.
 
 Each function takes a parameter `p`, its gradient `g`, its state and the step `t` (from 1), and returns the new
 parameter and state; nothing is changed in place. The operations and their order are those of the C++ headers in
-``src/cpp/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are formed
-in double precision and rounded once.
+``src/cpp/kernel/rules``, each rounded once in the parameter's dtype, so results are equal to the last bit. Scalars are
+formed in double precision and rounded once.
 
 Every function also takes the hyperparameters ``lr``, ``weight_decay``, ``decoupled_weight_decay``, ``maximize``,
 ``clip_value``, ``l1`` and ``bounds``, as the classes do, with their defaults, and ``grad_factor``, which the gradient
@@ -23,13 +23,34 @@ from numpy.typing import NDArray
 
 from .norms import norm
 
+__all__ = [
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
+    "amsgrad",
+    "lamb",
+    "lion",
+    "nadam",
+    "radam",
+    "rmsprop",
+    "rmsprop_centered",
+    "rmsprop_centered_momentum",
+    "rmsprop_momentum",
+    "sgd",
+    "sgd_momentum",
+    "sgd_nesterov",
+]
+
 Array = NDArray[Any]
+Betas = tuple[float, float]
 Rule = Callable[..., tuple[Array, ...]]
 
 
 def _staged(rule: Rule) -> Rule:
     """Add what the kernel does around every rule, so that a rule is its mathematics alone."""
-    default_lr = inspect.signature(rule).parameters["lr"].default
+    own = inspect.signature(rule).parameters
+    default_lr = own["lr"].default
 
     @wraps(rule)
     def step(
@@ -47,6 +68,8 @@ def _staged(rule: Rule) -> Rule:
         **options: Any,
     ) -> tuple[Array, ...]:
         T = p.dtype.type
+        if "weight_decay" in own:  # which the rule applies itself
+            options["weight_decay"], weight_decay = weight_decay, 0.0
         with np.errstate(all="ignore"):
             # In p's memory order too, which is the order that norms are added in.
             sign = -1.0 if maximize else 1.0
@@ -72,7 +95,14 @@ def _clamped(x: Array, low: Any, high: Any) -> Array:
     return clamped.astype(x.dtype, order="C" if x.flags.c_contiguous else "F", copy=False)
 
 
-def _bias_correction(lr: float, betas: tuple[float, float], t: int, epsilon_hat: bool) -> tuple[float, float]:
+def _average(old: Array, new: Array, rate: float) -> Array:
+    """Return a running average that keeps the part `rate` of what it was."""
+    T = old.dtype.type
+    average: Array = T(rate) * old + T(1.0 - rate) * new
+    return average
+
+
+def _bias_correction(lr: float, betas: Betas, t: int, epsilon_hat: bool) -> tuple[float, float]:
     """Return the factor of sqrt(v) and the step size that take the bias out of m and v."""
     root = math.sqrt(1.0 - betas[1] ** t)
     bias1 = 1.0 - betas[0] ** t
@@ -88,15 +118,14 @@ def adam(
     t: int,
     *,
     lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: Betas = (0.9, 0.999),
     eps: float = 1e-8,
     epsilon_hat: bool = False,
 ) -> tuple[Array, Array, Array]:
     """Return p, m and v after a step of `pyadam.Adam` (Kingma & Ba, 2015)."""
     T = p.dtype.type
     root_scale, step_size = _bias_correction(lr, betas, t, epsilon_hat)
-    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
-    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    m, v = _average(m, g, betas[0]), _average(v, g * g, betas[1])
     p = p - (T(step_size) * m) / (np.sqrt(v) * T(root_scale) + T(eps))
     return p, m, v
 
@@ -111,15 +140,14 @@ def amsgrad(
     t: int,
     *,
     lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: Betas = (0.9, 0.999),
     eps: float = 1e-8,
     epsilon_hat: bool = False,
 ) -> tuple[Array, Array, Array, Array]:
     """Return p, m, v and v_max after a step of ``pyadam.Adam(amsgrad=True)`` (Reddi, Kale & Kumar, 2018)."""
     T = p.dtype.type
     root_scale, step_size = _bias_correction(lr, betas, t, epsilon_hat)
-    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
-    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    m, v = _average(m, g, betas[0]), _average(v, g * g, betas[1])
     v_max = np.maximum(v_max, v)
     p = p - (T(step_size) * m) / (np.sqrt(v_max) * T(root_scale) + T(eps))
     return p, m, v, v_max
@@ -134,7 +162,7 @@ def nadam(
     t: int,
     *,
     lr: float = 2e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: Betas = (0.9, 0.999),
     eps: float = 1e-8,
     momentum_decay: float = 4e-3,
 ) -> tuple[Array, Array, Array]:
@@ -145,23 +173,14 @@ def nadam(
     lr_gradient = lr * (1.0 - momenta[t - 1]) / (1.0 - product)
     lr_momentum = lr * momenta[t] / (1.0 - product * momenta[t])
     root_scale = 1.0 / math.sqrt(1.0 - betas[1] ** t)
-    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
-    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    m, v = _average(m, g, betas[0]), _average(v, g * g, betas[1])
     p = p - (T(lr_gradient) * g + T(lr_momentum) * m) / (np.sqrt(v) * T(root_scale) + T(eps))
     return p, m, v
 
 
 @_staged
 def radam(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    t: int,
-    *,
-    lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
+    p: Array, g: Array, m: Array, v: Array, t: int, *, lr: float = 1e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8
 ) -> tuple[Array, Array, Array]:
     """Return p, m and v after a step of `pyadam.RAdam` (Liu et al., 2020)."""
     T = p.dtype.type
@@ -169,8 +188,7 @@ def radam(
     rho_inf = 2.0 / (1.0 - betas[1]) - 1.0
     rho = rho_inf - 2.0 * t * betas[1] ** t / bias2
     step_size = lr / (1.0 - betas[0] ** t)
-    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
-    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
+    m, v = _average(m, g, betas[0]), _average(v, g * g, betas[1])
     if rho > 5.0:
         variance = (rho - 4.0) * (rho - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * rho)
         step_size *= math.sqrt(variance) * math.sqrt(bias2)
@@ -182,19 +200,11 @@ def radam(
 
 @_staged
 def adamax(
-    p: Array,
-    g: Array,
-    m: Array,
-    u: Array,
-    t: int,
-    *,
-    lr: float = 2e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
+    p: Array, g: Array, m: Array, u: Array, t: int, *, lr: float = 2e-3, betas: Betas = (0.9, 0.999), eps: float = 1e-8
 ) -> tuple[Array, Array, Array]:
     """Return p, m and u after a step of `pyadam.Adamax` (Kingma & Ba, 2015, algorithm 2)."""
     T = p.dtype.type
-    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
+    m = _average(m, g, betas[0])
     u = np.maximum(T(betas[1]) * u, np.abs(g) + T(eps))
     p = p - (T(lr / (1.0 - betas[0] ** t)) * m) / u
     return p, m, u
@@ -207,9 +217,9 @@ def adadelta(
     """Return p, v and u after a step of `pyadam.Adadelta` (Zeiler, 2012)."""
     del t
     T = p.dtype.type
-    v = T(rho) * v + T(1.0 - rho) * (g * g)
+    v = _average(v, g * g, rho)
     delta = np.sqrt((u + T(eps)) / (v + T(eps))) * g
-    u = T(rho) * u + T(1.0 - rho) * (delta * delta)
+    u = _average(u, delta * delta, rho)
     p = p - T(lr) * delta
     return p, v, u
 
@@ -245,7 +255,7 @@ def rmsprop(
     """Return p and v after a step of `pyadam.RMSprop` (Tieleman & Hinton, 2012)."""
     del t
     T = p.dtype.type
-    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
+    v = _average(v, g * g, alpha)
     p = p - (T(lr) * g) / _root(v, eps, eps_inside_sqrt)
     return p, v
 
@@ -268,7 +278,7 @@ def rmsprop_momentum(
     """Return p, v and b after a step of ``pyadam.RMSprop(momentum=...)``."""
     del t
     T = p.dtype.type
-    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
+    v = _average(v, g * g, alpha)
     b = T(momentum) * b + (T(lr if lr_in_momentum else 1.0) * g) / _root(v, eps, eps_inside_sqrt)
     p = p - T(1.0 if lr_in_momentum else lr) * b
     return p, v, b
@@ -290,8 +300,7 @@ def rmsprop_centered(
     """Return p, v and m after a step of ``pyadam.RMSprop(centered=True)`` (Graves, 2013)."""
     del t
     T = p.dtype.type
-    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
-    m = T(alpha) * m + T(1.0 - alpha) * g
+    v, m = _average(v, g * g, alpha), _average(m, g, alpha)
     p = p - (T(lr) * g) / _root(v - m * m, eps, eps_inside_sqrt)
     return p, v, m
 
@@ -315,8 +324,7 @@ def rmsprop_centered_momentum(
     """Return p, v, b and m after a step of ``pyadam.RMSprop(centered=True, momentum=...)``."""
     del t
     T = p.dtype.type
-    v = T(alpha) * v + T(1.0 - alpha) * (g * g)
-    m = T(alpha) * m + T(1.0 - alpha) * g
+    v, m = _average(v, g * g, alpha), _average(m, g, alpha)
     b = T(momentum) * b + (T(lr if lr_in_momentum else 1.0) * g) / _root(v - m * m, eps, eps_inside_sqrt)
     p = p - T(1.0 if lr_in_momentum else lr) * b
     return p, v, b, m
@@ -366,22 +374,16 @@ def sgd_nesterov(
 
 
 @_staged
-def lion(
-    p: Array, g: Array, m: Array, t: int, *, lr: float = 1e-4, betas: tuple[float, float] = (0.9, 0.99)
-) -> tuple[Array, Array]:
+def lion(p: Array, g: Array, m: Array, t: int, *, lr: float = 1e-4, betas: Betas = (0.9, 0.99)) -> tuple[Array, Array]:
     """Return p and m after a step of `pyadam.Lion` (Chen et al., 2023)."""
     del t
     T = p.dtype.type
-    p = p - T(lr) * np.sign(T(betas[0]) * m + T(1.0 - betas[0]) * g)
-    m = T(betas[1]) * m + T(1.0 - betas[1]) * g
+    p = p - T(lr) * np.sign(_average(m, g, betas[0]))
+    m = _average(m, g, betas[1])
     return p, m
 
 
-def _unrounded(index: int, state: Array) -> Array:
-    del index
-    return state
-
-
+@_staged
 def lamb(
     p: Array,
     g: Array,
@@ -390,39 +392,19 @@ def lamb(
     t: int,
     *,
     lr: float = 1e-3,
-    betas: tuple[float, float] = (0.9, 0.999),
+    betas: Betas = (0.9, 0.999),
     eps: float = 1e-6,
     weight_decay: float = 0.0,
-    stored: Callable[[int, Array], Array] = _unrounded,
-    **stages: Any,
-) -> tuple[Array, ...]:
+    stored: Callable[[int, Array], Array] = lambda _, state: state,
+) -> tuple[Array, Array, Array]:
     """Return p, m and v after a step of `pyadam.LAMB` (You et al., 2020), whose weight decay is its own.
 
     Its second pass reads the state as the first has stored it: ``stored(index, state)``.
     """
-    return _lamb(p, g, m, v, t, lr=lr, betas=betas, eps=eps, decay=weight_decay, stored=stored, **stages)
-
-
-@_staged
-def _lamb(
-    p: Array,
-    g: Array,
-    m: Array,
-    v: Array,
-    t: int,
-    *,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    decay: float,
-    stored: Callable[[int, Array], Array],
-) -> tuple[Array, Array, Array]:
     T = p.dtype.type
-    m = T(betas[0]) * m + T(1.0 - betas[0]) * g
-    v = T(betas[1]) * v + T(1.0 - betas[1]) * (g * g)
-    m, v = stored(0, m), stored(1, v)
+    m, v = stored(0, _average(m, g, betas[0])), stored(1, _average(v, g * g, betas[1]))
     mean_scale, root_scale = 1.0 / (1.0 - betas[0] ** t), 1.0 / math.sqrt(1.0 - betas[1] ** t)
-    direction = (T(mean_scale) * m) / (np.sqrt(v) * T(root_scale) + T(eps)) + T(decay) * p
+    direction = (T(mean_scale) * m) / (np.sqrt(v) * T(root_scale) + T(eps)) + T(weight_decay) * p
     p_norm, direction_norm = norm(p), norm(direction)
     ratio = 1.0 if p_norm == 0 or direction_norm == 0 else p_norm / direction_norm
     p = p - T(lr * ratio) * direction

@@ -4,16 +4,13 @@ This is the one place of their mathematics in Python; `pyadam.reference` has the
 ``src/cpp/kernel/rules/`` the same in C++.
 """
 
+from . import adagrad, adam, sgd
 from ._rule import Rule
-from .adadelta import Adadelta
-from .adagrad import Adagrad
-from .adam import Adam, AdamW
-from .adamax import Adamax
-from .lamb import LAMB
-from .lion import Lion
-from .nadam import NAdam
-from .radam import RAdam
-from .rmsprop import RMSprop
-from .sgd import SGD
+from .adagrad import *
+from .adam import *
+from .sgd import *
 
-__all__ = ["LAMB", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop", "Rule"]
+__all__ = ["Rule"]
+__all__ += adagrad.__all__
+__all__ += adam.__all__
+__all__ += sgd.__all__

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from numbers import Integral
 from typing import Annotated, Any
 
-from .._hyperparameters import flag, non_negative, number_in, optional
-
-Check = Callable[[str, Any], Any]
+from .._hyperparameters import Check, decay_rate, flag, fraction, non_negative, number_in, optional, positive
 
 
 def count_from(low: int) -> Check:
@@ -37,34 +35,43 @@ def one_of(*choices: str) -> Check:
     return check_choice
 
 
+def tuple_of(check: Check, what: str, least: int = 0) -> Check:
+    """Return the check of a list or tuple that has `least` items or more, all of which pass `check`."""
+
+    def check_items(name: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (tuple, list)) or len(value) < least:
+            raise TypeError(f"{name} must be a list or tuple of {what}, found {value!r}")
+        return tuple(check(f"{name}[{i}]", item) for i, item in enumerate(value))
+
+    return check_items
+
+
 def increasing_steps(name: str, value: Any) -> tuple[int, ...]:
     """Check steps that each are beyond the one before."""
-    if not isinstance(value, (tuple, list)):
-        raise TypeError(f"{name} must be a list or tuple of steps, found {value!r}")
-    steps = tuple(count_from(1)(f"{name}[{i}]", step) for i, step in enumerate(value))
+    steps: tuple[int, ...] = tuple_of(count_from(1), "steps")(name, value)
     if any(later <= earlier for earlier, later in pairwise(steps)):
         raise ValueError(f"{name} must increase, found {value!r}")
     return steps
 
 
-def numbers(name: str, value: Any) -> tuple[float, ...]:
-    """Check a sequence of finite numbers."""
-    if not isinstance(value, (tuple, list)):
-        raise TypeError(f"{name} must be a list or tuple of numbers, found {value!r}")
-    return tuple(number(f"{name}[{i}]", item) for i, item in enumerate(value))
+def check_keys(owner: str, state_dict: Mapping[str, Any], wanted: Collection[str]) -> None:
+    """Raise ValueError if the state of a schedule has other entries than it must have."""
+    if state_dict.keys() != wanted:
+        raise ValueError(f"state of {owner} must have {sorted(wanted)}, found {sorted(map(str, state_dict))}")
 
 
 number = number_in(-math.inf, math.inf, "of any sign")
-positive = number_in(math.ulp(0.0), math.inf, "> 0")
+count = count_from(0)
 
 Number = Annotated[float, number]
 OptionalNumber = Annotated[float | None, optional(number)]
 NonNegative = Annotated[float, non_negative]
 Positive = Annotated[float, positive]
-Fraction = Annotated[float, number_in(0, 1, "in [0, 1]")]
+Fraction = Annotated[float, fraction]
+DecayRate = Annotated[float, decay_rate]
 Flag = Annotated[bool, flag]
 Steps = Annotated[int, count_from(1)]
 OptionalSteps = Annotated[int | None, optional(count_from(1))]
-FromStep = Annotated[int, count_from(0)]
+Count = Annotated[int, count]
 Boundaries = Annotated[tuple[int, ...], increasing_steps]
-Numbers = Annotated[tuple[float, ...], numbers]
+Numbers = Annotated[tuple[float, ...], tuple_of(number, "numbers")]

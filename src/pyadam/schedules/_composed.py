@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ._checks import Boundaries, FromStep, Number, Steps, number, one_of
+from ._checks import Boundaries, Count, Number, Steps, check_keys, number, one_of, tuple_of
 from ._decays import Constant
 from ._schedule import Schedule, between, half_cosine
 
@@ -19,12 +19,6 @@ Part = Callable[[int], Any]
 
 def _part(name: str, value: Any) -> Part:
     return value if callable(value) else Constant(number(name, value))
-
-
-def _parts(name: str, value: Any) -> tuple[Part, ...]:
-    if not isinstance(value, (tuple, list)) or len(value) == 0:
-        raise TypeError(f"{name} must be a list or tuple of schedules, found {value!r}")
-    return tuple(_part(f"{name}[{i}]", part) for i, part in enumerate(value))
 
 
 class _Composed(Schedule):
@@ -51,9 +45,7 @@ class _Composed(Schedule):
             If the state is of other parts, or one of them refuses its own. Nothing has changed then.
         """
         parts = {name: part for name, part in self._stateful() if part.state_dict()}
-        if state_dict.keys() != parts.keys():
-            what = f"state of {type(self).__name__} must have {sorted(parts)}"
-            raise ValueError(f"{what}, found {sorted(map(str, state_dict))}")
+        check_keys(type(self).__name__, state_dict, parts.keys())
         for name, part in deepcopy(parts).items():  # so that all are checked before one is changed
             part.load_state_dict(state_dict[name])
         for name, part in parts.items():
@@ -87,7 +79,7 @@ class Join(_Composed):
     [0.5, 0.5, 1.0, 0.75, 0.5]
     """
 
-    schedules: Annotated[tuple[Part, ...], _parts]
+    schedules: Annotated[tuple[Part, ...], tuple_of(_part, "schedules", 1)]
     boundaries: Boundaries
 
     def __post_init__(self) -> None:
@@ -97,7 +89,6 @@ class Join(_Composed):
             raise ValueError(f"boundaries of Join must be {wanted}, found {len(self.boundaries)}")
 
     def __call__(self, step: int) -> Any:
-        """Return the value at the 0-based `step`."""
         i = bisect_right(self.boundaries, step)
         return self.schedules[i](step - (self.boundaries[i - 1] if i else 0))
 
@@ -122,11 +113,6 @@ class Warmup(_Composed):
     start : float, default 0.0
         First value.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of another type or out of range.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -140,7 +126,6 @@ class Warmup(_Composed):
     start: Number = 0.0
 
     def __call__(self, step: int) -> Any:
-        """Return the value at the 0-based `step`."""
         if step >= self.steps:
             return self.schedule(step - self.steps)
         return between(self.start, self.schedule(0), step / self.steps)
@@ -167,11 +152,6 @@ class WarmupStableDecay(Schedule):
     shape : {"linear", "cosine", "sqrt"}, default "linear"
         How it comes down.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of another type or out of range.
-
     References
     ----------
     Hu et al., "MiniCPM", 2024, https://arxiv.org/abs/2404.06395.
@@ -187,15 +167,14 @@ class WarmupStableDecay(Schedule):
     """
 
     peak: Number
-    warmup: FromStep
-    stable: FromStep
+    warmup: Count
+    stable: Count
     decay: Steps
     start: Number = 0.0
     end: Number = 0.0
     shape: Annotated[str, one_of("linear", "cosine", "sqrt")] = "linear"
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         if step < self.warmup:
             return between(self.start, self.peak, step / self.warmup)
         t = min(max(step - self.warmup - self.stable, 0) / self.decay, 1.0)
@@ -232,5 +211,4 @@ class Pair(_Composed):
     second: Annotated[Part, _part]
 
     def __call__(self, step: int) -> tuple[Any, Any]:
-        """Return the values at the 0-based `step`."""
         return self.first(step), self.second(step)

@@ -30,11 +30,6 @@ class Cosine(Schedule):
     end : float, default 0.0
         Last value.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     References
     ----------
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017,
@@ -52,7 +47,6 @@ class Cosine(Schedule):
     end: Number = 0.0
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         # As `half_cosine`, without its calls: this is the schedule that most programs evaluate in each step.
         height = (1.0 + cos(pi * (step / self.steps))) / 2.0 if step < self.steps else 0.0
         return self.end * (1.0 - height) + self.start * height
@@ -76,11 +70,6 @@ class CosineRestarts(Schedule):
     end : float, default 0.0
         The value that every cycle falls towards; the step that would have it starts the next cycle.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     References
     ----------
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017,
@@ -99,7 +88,6 @@ class CosineRestarts(Schedule):
     end: Number = 0.0
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         length = self.steps
         if self.factor == 1:
             step %= length
@@ -173,7 +161,6 @@ class OneCycle(Schedule):
             raise ValueError(f"pct_start of OneCycle must be <= 0.5 with three_phase, found {self.pct_start}")
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         first = self.peak / self.div_factor
         corners = [(0.0, first), (self.pct_start * self.steps - 1, self.peak)]
         if self.three_phase:
@@ -206,11 +193,6 @@ class Triangular(Schedule):
     gamma : float, default 1.0
         The factor of ``"exp_range"``, > 0.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     References
     ----------
     Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, https://arxiv.org/abs/1506.01186.
@@ -230,7 +212,6 @@ class Triangular(Schedule):
     gamma: Positive = 1.0
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         down = self.steps_down or self.steps_up
         cycle, t = divmod(step, self.steps_up + down)
         height = t / self.steps_up if t <= self.steps_up else (self.steps_up + down - t) / down

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from ._checks import Boundaries, Flag, FromStep, NonNegative, Number, Numbers, OptionalNumber, Positive, Steps
+from ._checks import Boundaries, Count, Flag, NonNegative, Number, Numbers, OptionalNumber, Positive, Steps
 from ._schedule import Schedule, between
 
 
@@ -21,11 +21,6 @@ class Constant(Schedule):
     value : float
         The value.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If `value` is no finite number.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -36,7 +31,6 @@ class Constant(Schedule):
     value: Number
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         del step
         return self.value
 
@@ -61,11 +55,6 @@ class Polynomial(Schedule):
     begin : int, default 0
         Step until which the value stays `start`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -77,10 +66,9 @@ class Polynomial(Schedule):
     end: Number
     power: Positive
     steps: Steps
-    begin: FromStep = 0
+    begin: Count = 0
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         left: float = 1 - min(max(step - self.begin, 0), self.steps) / self.steps
         return between(self.end, self.start, math.pow(left, self.power))
 
@@ -102,11 +90,6 @@ class Linear(Schedule):
     begin : int, default 0
         Step until which the value stays `start`.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -117,10 +100,9 @@ class Linear(Schedule):
     start: Number
     end: Number
     steps: Steps
-    begin: FromStep = 0
+    begin: Count = 0
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         return between(self.start, self.end, min(max(step - self.begin, 0), self.steps) / self.steps)
 
 
@@ -147,11 +129,6 @@ class Exponential(Schedule):
     end : float, optional
         The value goes no further than this.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -162,12 +139,11 @@ class Exponential(Schedule):
     start: Number
     rate: Positive
     steps: Steps = 1
-    begin: FromStep = 0
+    begin: Count = 0
     staircase: Flag = False
     end: OptionalNumber = None
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         t = max(step - self.begin, 0)
         times = t // self.steps if self.staircase else t / self.steps
         try:
@@ -198,11 +174,6 @@ class InverseTime(Schedule):
     staircase : bool, default False
         Let the divisor grow at once after `steps` steps, and at no others.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -216,7 +187,6 @@ class InverseTime(Schedule):
     staircase: Flag = False
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         return self.start / (1 + self.rate * (step // self.steps if self.staircase else step / self.steps))
 
 
@@ -236,11 +206,6 @@ class InverseSqrt(Schedule):
     timescale : int, default 1
         Steps that it takes to fall to ``start / sqrt(2)``, >= 1.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     References
     ----------
     Vaswani et al., "Attention Is All You Need", NeurIPS 2017, https://arxiv.org/abs/1706.03762.
@@ -256,7 +221,6 @@ class InverseSqrt(Schedule):
     timescale: Steps = 1
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         return self.start / math.sqrt(1 + step / self.timescale)
 
 
@@ -277,11 +241,6 @@ class Step(Schedule):
     factor : float, default 0.1
         The factor, >= 0.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is of the wrong type or out of range.
-
     Examples
     --------
     >>> from pyadam import schedules
@@ -294,7 +253,6 @@ class Step(Schedule):
     factor: NonNegative = 0.1
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         return self.start * math.pow(self.factor, step // self.steps)
 
 
@@ -334,5 +292,4 @@ class PiecewiseConstant(Schedule):
             raise ValueError(f"values of PiecewiseConstant must be {wanted}, found {len(self.values)}")
 
     def __call__(self, step: int) -> float:
-        """Return the value at the 0-based `step`."""
         return self.values[bisect_right(self.boundaries, step)]

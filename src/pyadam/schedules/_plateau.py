@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Annotated, Any
 
-from .._hyperparameters import decay_rate, non_negative
-from ._checks import count_from, one_of
+from .._hyperparameters import non_negative
+from ._checks import Count, DecayRate, NonNegative, check_keys, count, one_of
+from ._schedule import check_fields
 
-_count = count_from(0)
 
-
+@dataclass
 class ReduceOnPlateau:
     r"""Multiplied by `factor` when the metric that it is told has not improved for `patience` reports.
 
@@ -63,31 +64,23 @@ class ReduceOnPlateau:
     0.05
     """
 
-    def __init__(
-        self,
-        start: float,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-        eps: float = 1e-8,
-    ) -> None:
-        self.start = non_negative("start of ReduceOnPlateau", start)
-        self.mode = one_of("min", "max")("mode of ReduceOnPlateau", mode)
-        self.factor = decay_rate("factor of ReduceOnPlateau", factor)
-        self.patience = _count("patience of ReduceOnPlateau", patience)
-        self.threshold = non_negative("threshold of ReduceOnPlateau", threshold)
-        self.threshold_mode = one_of("rel", "abs")("threshold_mode of ReduceOnPlateau", threshold_mode)
-        self.cooldown = _count("cooldown of ReduceOnPlateau", cooldown)
-        self.min_lr = non_negative("min_lr of ReduceOnPlateau", min_lr)
-        self.eps = non_negative("eps of ReduceOnPlateau", eps)
+    start: NonNegative
+    mode: Annotated[str, one_of("min", "max")] = "min"
+    factor: DecayRate = 0.1
+    patience: Count = 10
+    threshold: NonNegative = 1e-4
+    threshold_mode: Annotated[str, one_of("rel", "abs")] = "rel"
+    cooldown: Count = 0
+    min_lr: NonNegative = 0.0
+    eps: NonNegative = 1e-8
+    _value: float = field(init=False, repr=False)
+    _best: float | None = field(init=False, repr=False, default=None)
+    _num_bad_epochs: int = field(init=False, repr=False, default=0)
+    _cooldown_counter: int = field(init=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
         self._value = self.start
-        self._best: float | None = None
-        self._num_bad_epochs = 0
-        self._cooldown_counter = 0
 
     def __call__(self, step: int) -> float:
         """Return the value, whatever the step."""
@@ -155,10 +148,7 @@ class ReduceOnPlateau:
         TypeError, ValueError
             If an entry is missing, unknown or out of range. Nothing has changed then.
         """
-        wanted = self.state_dict().keys()
-        if state_dict.keys() != wanted:
-            found = sorted(map(str, state_dict))
-            raise ValueError(f"state of ReduceOnPlateau must have {sorted(wanted)}, found {found}")
+        check_keys("ReduceOnPlateau", state_dict, self.state_dict().keys())
         where = "of the state of ReduceOnPlateau"
         value = non_negative(f"value {where}", state_dict["value"])
         best: Any = state_dict["best"]
@@ -166,14 +156,6 @@ class ReduceOnPlateau:
             if isinstance(best, bool) or not isinstance(best, Real) or math.isnan(best):
                 raise ValueError(f"best {where} must be a number or None, found {best!r}")
             best = float(best)
-        bad = _count(f"num_bad_epochs {where}", state_dict["num_bad_epochs"])
-        cooldown = _count(f"cooldown_counter {where}", state_dict["cooldown_counter"])
+        bad = count(f"num_bad_epochs {where}", state_dict["num_bad_epochs"])
+        cooldown = count(f"cooldown_counter {where}", state_dict["cooldown_counter"])
         self._value, self._best, self._num_bad_epochs, self._cooldown_counter = value, best, bad, cooldown
-
-    def __eq__(self, other: object) -> bool:
-        return vars(self) == vars(other) if isinstance(other, ReduceOnPlateau) else NotImplemented
-
-    def __repr__(self) -> str:
-        arguments = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        return f"ReduceOnPlateau({shown})"

@@ -19,18 +19,16 @@ except ModuleNotFoundError as _error:
         raise
     raise ImportError("pyadam.torch needs PyTorch: pip install 'pyadam[torch]'") from None
 
+from . import adagrad, adam, sgd
 from ._optimizer import Optimizer
 from ._threads import share_threads as _share_threads
-from .adadelta import Adadelta
-from .adagrad import Adagrad
-from .adam import Adam, AdamW
-from .adamax import Adamax
-from .lion import Lion
-from .nadam import NAdam
-from .radam import RAdam
-from .rmsprop import RMSprop
-from .sgd import SGD
+from .adagrad import *
+from .adam import *
+from .sgd import *
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RAdam", "RMSprop"]
+__all__ = ["Optimizer"]
+__all__ += adagrad.__all__
+__all__ += adam.__all__
+__all__ += sgd.__all__
 
 _share_threads()

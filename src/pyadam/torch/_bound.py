@@ -15,7 +15,7 @@ from torch import Tensor
 from .. import _core
 from ._layout import DTYPE_NAMES, copy_like, is_distributed, local, read_in_place
 from ._options import GroupOptions
-from ._watch import given_gradients, watch_params, watch_state
+from ._watch import PlainWatch, given_gradients, watch_params, watch_state
 
 _COMPUTE = {dtype: torch.float64 if dtype == torch.float64 else torch.float32 for dtype in DTYPE_NAMES}
 
@@ -72,6 +72,11 @@ class Bound:
             self._add(index, member, options[member.group])
         self._watch = watch_params(self._locals)
         self._watch_beside = watch_state(self._beside, self._steps)
+        # Whether a step looks again at all tensors when the last Python code has run.
+        self._looks = False
+        if not isinstance(self._watch, PlainWatch) and not isinstance(self._watch_beside, PlainWatch):
+            self._core.watch(self._watch, self._watch_beside)
+            self._looks = True
 
     def _add(self, index: int, member: Member, group: GroupOptions) -> None:
         p, state = member.here, member.state
@@ -113,14 +118,17 @@ class Bound:
         self._core.set_bound_arrays(index, low.data_ptr(), high.data_ptr())
 
     def is_current(self) -> bool:
-        """Whether all tensors and their memory are still those that were bound."""
+        """Whether all tensors are still those that were bound. Where they lie, `step` looks at, if it can."""
         if not self._snapshot.holds():
             return False
         # The part of a DTensor that is here may be another object than before.
         has_moved = self._has_parts and any(
             local(p) is not here for p, here in zip(self._params, self._locals, strict=True)
         )
-        return not has_moved and self._watch.hold() and self._watch_beside.hold()
+        return not has_moved and (self._looks or self._holds())
+
+    def _holds(self) -> bool:
+        return self._watch.hold() and self._watch_beside.hold()
 
     @property
     def counts(self) -> list[int]:
@@ -132,16 +140,23 @@ class Bound:
         """The norm of all gradients of the last step, where it was needed."""
         return self._core.grad_norm if self._core.has_grad_norm else None
 
-    def step(self, grad_scale: float) -> bool:
-        """Take a step with the parameters' gradients; False if it was skipped. What is checked comes before."""
-        gradients = self._watch.gradients_of(self._params)
-        if gradients is None:
+    def step(self, grad_scale: float) -> bool | None:
+        """Take a step with the parameters' gradients; False if it was skipped. What is checked comes before.
+
+        None, if a tensor has moved: nothing has changed then, and all must be bound anew.
+        """
+        has_stepped = self._core.step_of(self._params, self._plans, grad_scale) if self._looks else None
+        if has_stepped is None:
+            if not self._holds():
+                return None
             with torch.no_grad():
                 grads = self._readable()  # copies stay alive until the step is taken
                 gradients = given_gradients(grads)
-        has_stepped = self._core.step(gradients, self._plans, grad_scale)
+            watch = watch_params([g for g in grads if g is not None])
+            watched = None if isinstance(watch, PlainWatch) else watch
+            has_stepped = self._core.step(gradients, self._plans, grad_scale, watched)
         if has_stepped:
-            places = gradients.places
+            places = self._core.stepped
             stepped = self._params if places is None else [self._params[i] for i in places]
             torch.autograd.graph.increment_version(stepped)  # a backward pass that saved them must notice
             self._write_derived()

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from .. import _core
 
-DTYPE_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
-DTYPES = {"int16": torch.int16, **{name: dtype for dtype, name in DTYPE_NAMES.items()}}
+#: The dtypes of the kernel's table, and the names of those that a parameter or a gradient may have.
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in _core.DTYPES}
+DTYPE_NAMES = {DTYPES[name]: name for name in _core.GRADIENT_DTYPES}
 
-_PAGE = 4096  # bytes, which `_core.place_of` leaves free at most
 _SMALL = _core.LARGE_MEMORY // 8  # elements, fewer of which, of any dtype, it leaves where they are
 
 # Types of tensors that a process has as a whole.
@@ -94,7 +94,7 @@ def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
     size = p.numel() * dtype.itemsize
     if type(p) not in WHOLE or _core.place_of(index, size, 0) == 0:
         return torch.empty_like(p, dtype=dtype)
-    memory = torch.empty(p.numel() + _PAGE // dtype.itemsize, dtype=dtype, device="cpu")
+    memory = torch.empty(p.numel() + _core.PAGE // dtype.itemsize, dtype=dtype, device="cpu")
     begin = _core.place_of(index, size, memory.data_ptr()) - memory.data_ptr()
     storage = memory.untyped_storage()
     return torch.empty(0, dtype=dtype, device="cpu").set_(storage, begin // dtype.itemsize, p.shape, p.stride())

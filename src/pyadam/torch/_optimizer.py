@@ -13,7 +13,7 @@ from torch._compile import _disable_dynamo
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from .._common_options import OPTIMIZER_FIELDS
-from .._interrupts import restoring
+from .._swapping import swapped
 from ._binding import BindingOptimizer, is_left_alone
 from ._documentation import docstring_of
 from ._layout import check_parameter, local
@@ -209,7 +209,13 @@ class Optimizer(BindingOptimizer):
         bound = self._bound
         if bound is None or not self._is_current(bound):
             bound = self._bind()
-        if not bound.step(1.0 if grad_scale is None else float(grad_scale)):
+        scale = 1.0 if grad_scale is None else float(grad_scale)
+        has_stepped = bound.step(scale)
+        if has_stepped is None:
+            has_stepped = self._bind().step(scale)
+        if has_stepped is None:
+            raise RuntimeError("tensors of the optimizer are moved while a step looks at them")
+        if not has_stepped:
             self.skipped += 1
         if self._elsewhere:
             for group, elsewhere in zip(self.param_groups, self._elsewhere, strict=True):
@@ -245,26 +251,24 @@ class Optimizer(BindingOptimizer):
         -----
         Inside the block `step` raises RuntimeError.
         """
-        if self._is_swapped:
-            raise RuntimeError("swap_ema: the parameters hold their averages already")
-        averages = [(p, state["ema"]) for p, state in self.state.items() if "ema" in state]
-        if not averages:
-            raise ValueError("there is no average of the parameters: construct with ema_decay, and take a step")
-        kept: list[Tensor] = []
+
+        def begin() -> tuple[list[Tensor], Callable[[], None]]:
+            if self._is_swapped:
+                raise RuntimeError("swap_ema: the parameters hold their averages already")
+            averages = {p: state["ema"] for p, state in self.state.items() if "ema" in state}
+            if not averages:
+                raise ValueError("there is no average of the parameters: construct with ema_decay, and take a step")
+            return list(averages), lambda: write_all(averages)
+
+        def write_all(averages: dict[Tensor, Tensor]) -> None:
+            for p, average in averages.items():
+                write(p, average)
 
         @torch.no_grad()
-        def swap_back() -> None:
-            if kept:
-                for (p, _), values in zip(averages, kept, strict=True):
-                    p.copy_(values)
-                self._is_swapped = False
+        def write(p: Tensor, values: Tensor) -> None:
+            p.copy_(values)
 
-        with restoring(swap_back):
-            with torch.no_grad():
-                kept.extend([p.clone() for p, _ in averages])
-                self._is_swapped = True
-                for p, average in averages:
-                    p.copy_(average)
+        with swapped(self, begin, torch.no_grad()(Tensor.clone), write):
             yield
 
     def load_state_dict(self, state_dict: Any) -> None:

@@ -111,8 +111,8 @@ def whole_number(step: Any, known: int, name: str) -> int:
     number = float(step)
     if _is_count(step) and float(torch.tensor(known, dtype=step.dtype, device="cpu")) == number:
         return known
-    if not (0 <= number < 2**63 and number == int(number)):
-        raise ValueError(f"step of {name} must be a whole number from 0 to 2**63 - 1, found {number}")
+    if not (0 <= number <= _core.MAX_STEP and number == int(number)):
+        raise ValueError(f"step of {name} must be a whole number from 0 to 2**53 - 1, found {number}")
     return int(number)
 
 

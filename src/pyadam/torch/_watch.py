@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,13 +25,6 @@ _C_ABI = (
 )
 
 
-class Watch(Protocol):
-    """What notices when a tensor is moved."""
-
-    def hold(self) -> bool:
-        """Whether all tensors still have the same memory, dtype, shape and strides."""
-
-
 class PlainWatch:
     """A watch in Python, for releases of PyTorch that have no faster way to look at tensors."""
 
@@ -45,10 +38,6 @@ class PlainWatch:
     def hold(self) -> bool:
         """Whether all tensors still have the same memory, dtype, shape and strides."""
         return self._look() == self._seen
-
-    def gradients_of(self, owners: list[Any]) -> None:
-        """Leave it to others to look at each gradient."""
-        del owners
 
 
 def are_plain(params: list[Any]) -> bool:
@@ -66,7 +55,7 @@ def given_gradients(grads: Sequence[Tensor | None]) -> _core.GivenGradients:
 
 
 def watch_params(params: list[Tensor]) -> _core.WatchedTensors | PlainWatch:
-    """Return what notices a change of the parameters' memory, and reads gradients that lie as they do.
+    """Return what notices a change of the parameters' memory.
 
     It looks at the objects, whose tensors `torch.utils.swap_tensors` may exchange.
     """
@@ -74,7 +63,9 @@ def watch_params(params: list[Tensor]) -> _core.WatchedTensors | PlainWatch:
     return PlainWatch(params) if exchange_api is None else _core.WatchedTensors(exchange_api, Tensor, params)
 
 
-def watch_state(tensors: list[Tensor], numbers: list[Tensor]) -> Watch:
+def watch_state(
+    tensors: list[Tensor], numbers: list[Tensor]
+) -> _core.WatchedTensors | _core.TensorHandles | PlainWatch:
     """Return what notices a change of the memory of the state's tensors and its numbers, which nobody swaps.
 
     PyTorch refuses to swap a tensor that has a handle.
