@@ -29,7 +29,7 @@ class ArrayOptimizer:
     def _bind(self, asked: Request, parts: Sequence[Sequence[Part]] | None = None) -> None:
         """Bind the arrays that are asked for; with `parts`, these say of what each array is a part."""
         self._is_swapped = False
-        self._core = _core.BoundParameters()
+        self._core = _core.ArrayParameters()
         self._core.state_dir = asked.own_options["state_dir"] or ""
         self._set_own(asked.own_options)
         #: The parameter groups, whose hyperparameters may be set between steps.

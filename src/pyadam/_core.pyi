@@ -37,7 +37,7 @@ class GivenGradients:
     @property
     def places(self) -> list[int] | None: ...
 
-class AddressedParameters:
+class TensorParameters:
     clip_norm: float
     skip_nonfinite: bool
     flush_denormals: bool
@@ -100,7 +100,7 @@ class GradientArrays:
     @property
     def accumulated(self) -> int: ...
 
-class BoundParameters:
+class ArrayParameters:
     clip_norm: float
     skip_nonfinite: bool
     flush_denormals: bool

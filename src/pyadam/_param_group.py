@@ -38,7 +38,7 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         rule: type[Rule],
         values: Mapping[str, Any],
         index: int,
-        core: _core.BoundParameters,
+        core: _core.ArrayParameters,
         arrays: list[NDArray[Any]],
         paths: list[str],
         parts: Sequence[Part] | None = None,

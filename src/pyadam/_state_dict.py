@@ -21,7 +21,7 @@ _IGNORED = frozenset({"foreach", "fused", "capturable", "differentiable", "initi
 _OWN_STATE = frozenset({"master", "low_bits", "ema"})
 
 
-def export(core: _core.BoundParameters, groups: Sequence[ParamGroup], copy: bool = True) -> dict[str, Any]:
+def export(core: _core.ArrayParameters, groups: Sequence[ParamGroup], copy: bool = True) -> dict[str, Any]:
     """Return all that `checked` needs: copies, or with ``copy=False`` the live arrays, which the next step changes."""
     state: dict[int, dict[str, Any]] = {}
     param_groups = []
@@ -58,7 +58,7 @@ def own_options(state_dict: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
 
 
 def checked(
-    core: _core.BoundParameters, groups: Sequence[ParamGroup], state_dict: Mapping[str, Any]
+    core: _core.ArrayParameters, groups: Sequence[ParamGroup], state_dict: Mapping[str, Any]
 ) -> Callable[[], None]:
     """Check the whole of `state_dict`, and return the function that copies it in."""
     given_groups = _entry(state_dict, "param_groups", (list, tuple), "state_dict")

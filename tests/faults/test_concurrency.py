@@ -216,7 +216,7 @@ ENDINGS = {
     """,
     "a thread that works on addresses": """
         from pyadam import _core
-        core, memory = _core.AddressedParameters(), [np.zeros_like(g) for _ in range(4)]
+        core, memory = _core.TensorParameters(), [np.zeros_like(g) for _ in range(4)]
         p, grad, *kept = [array.ctypes.data for array in memory]
         core.add_group("adam", None, None, False)
         core.add("p", 0, p, g.size, "float64", kept, 0, 0, "float32", 0)

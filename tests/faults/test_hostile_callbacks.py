@@ -213,11 +213,11 @@ def test_loading_looks_again(trick: Trick) -> None:
 
 
 def test_objects_that_were_never_made() -> None:
-    core = _core.BoundParameters.__new__(_core.BoundParameters)
+    core = _core.ArrayParameters.__new__(_core.ArrayParameters)
     with pytest.raises(TypeError):
         core.step([], ())
     with pytest.raises(TypeError):
-        _core.BoundParameters.step(object(), [], ())
+        _core.ArrayParameters.step(object(), [], ())
 
 
 class TestTorch:

@@ -14,14 +14,14 @@
 #include "engine/norms.hpp"
 #include "engine/parallel.hpp"
 #include "engine/thread_pool.hpp"
-#include "python/addressed_parameters.hpp"
-#include "python/bound_parameters.hpp"
+#include "python/array_parameters.hpp"
 #include "python/dlpack.hpp"
 #include "python/fast_method.hpp"
 #include "python/gil.hpp"
 #include "python/gradient_arrays.hpp"
 #include "python/snapshot.hpp"
 #include "python/tensor_handles.hpp"
+#include "python/tensor_parameters.hpp"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -119,10 +119,10 @@ py::dict gradient_dtypes() {
   return result;
 }
 
-using pyadam::AddressedParameters;
-using pyadam::BoundParameters;
+using pyadam::ArrayParameters;
+using pyadam::TensorParameters;
 
-bool step_part(BoundParameters& parameters, const std::vector<std::size_t>& slots, const py::object& grads,
+bool step_part(ArrayParameters& parameters, const std::vector<std::size_t>& slots, const py::object& grads,
                const py::tuple& plans, double grad_scale, const std::optional<std::pair<double, bool>>& whole,
                bool is_last) {
   std::optional<pyadam::GradSquares> squares;
@@ -130,14 +130,14 @@ bool step_part(BoundParameters& parameters, const std::vector<std::size_t>& slot
   return parameters.step_part(slots, grads, plans, grad_scale, squares, is_last);
 }
 
-py::object step_arrays(BoundParameters& self, PyObject* const* values, Py_ssize_t positional, PyObject* keywords) {
+py::object step_arrays(ArrayParameters& self, PyObject* const* values, Py_ssize_t positional, PyObject* keywords) {
   const pyadam::Arguments<5> given({"grads", "plans", "new_arrays", "grad_scale", "zero_grad"}, 2, values, positional,
                                    keywords);
   return py::bool_(
       self.step(given.object(0), given.tuple(1, "plans"), given.object(2), given.number(3, 1), given.flag(4)));
 }
 
-py::object step_of(AddressedParameters& self, PyObject* const* values, Py_ssize_t positional, PyObject* keywords) {
+py::object step_of(TensorParameters& self, PyObject* const* values, Py_ssize_t positional, PyObject* keywords) {
   const pyadam::Arguments<3> given({"owners", "plans", "grad_scale"}, 2, values, positional, keywords);
   const py::object owners = given.object(0);
   if (!PyList_Check(owners.ptr())) throw py::type_error("owners must be a list");
@@ -212,17 +212,17 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def(py::init<const py::list&, const py::list&>(), "addresses"_a, "dtypes"_a)
       .def_property_readonly("places", &GivenGradients::places);
 
-  py::class_<AddressedParameters> addressed(m, "AddressedParameters");
+  py::class_<TensorParameters> addressed(m, "TensorParameters");
   addressed.def(py::init<>())
-      .def("add_group", &AddressedParameters::add_group, "rule"_a, "master"_a, "state_dtype"_a, "has_ema"_a)
-      .def("add", &AddressedParameters::add, "path"_a, "group"_a, "address"_a, "size"_a, "dtype"_a, "kept"_a, "step"_a,
+      .def("add_group", &TensorParameters::add_group, "rule"_a, "master"_a, "state_dtype"_a, "has_ema"_a)
+      .def("add", &TensorParameters::add, "path"_a, "group"_a, "address"_a, "size"_a, "dtype"_a, "kept"_a, "step"_a,
            "step_address"_a, "step_dtype"_a, "first_element"_a)
-      .def("set_bounds", &AddressedParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
-      .def("set_bound_arrays", &AddressedParameters::set_bound_arrays, "index"_a, "lower"_a, "upper"_a)
-      .def("watch", &AddressedParameters::watch, "tensors"_a, "beside"_a)
-      .def("step", &AddressedParameters::step, "gradients"_a, "plans"_a, "grad_scale"_a = 1.0, "watched"_a = py::none())
-      .def_property_readonly("stepped", &AddressedParameters::stepped);
-  pyadam::add_fast_method<AddressedParameters, &step_of>(addressed, "step_of");
+      .def("set_bounds", &TensorParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
+      .def("set_bound_arrays", &TensorParameters::set_bound_arrays, "index"_a, "lower"_a, "upper"_a)
+      .def("watch", &TensorParameters::watch, "tensors"_a, "beside"_a)
+      .def("step", &TensorParameters::step, "gradients"_a, "plans"_a, "grad_scale"_a = 1.0, "watched"_a = py::none())
+      .def_property_readonly("stepped", &TensorParameters::stepped);
+  pyadam::add_fast_method<TensorParameters, &step_of>(addressed, "step_of");
   add_options(addressed);
 
   using pyadam::Snapshot;
@@ -254,31 +254,31 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def("accumulated_sums",
            [](const py::object& self) { return self.cast<const GradientArrays&>().accumulated_sums(self); });
 
-  py::class_<BoundParameters> bound(m, "BoundParameters");
+  py::class_<ArrayParameters> bound(m, "ArrayParameters");
   bound.def(py::init<>())
-      .def("add_group", &BoundParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a, "master"_a,
+      .def("add_group", &ArrayParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a, "master"_a,
            "state_dtype"_a, "has_ema"_a)
-      .def("set_bounds", &BoundParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
-      .def("check_gradients", &BoundParameters::check_gradients, "grads"_a)
-      .def("grad_squares", &BoundParameters::grad_squares, "slots"_a, "grads"_a)
+      .def("set_bounds", &ArrayParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
+      .def("check_gradients", &ArrayParameters::check_gradients, "grads"_a)
+      .def("grad_squares", &ArrayParameters::grad_squares, "slots"_a, "grads"_a)
       .def("step_part", &step_part, "slots"_a, "grads"_a, "plans"_a, "grad_scale"_a, "whole"_a, "is_last"_a)
-      .def("accumulate", &BoundParameters::accumulate, "grads"_a)
-      .def("clear_accumulated", &BoundParameters::clear_accumulated)
-      .def("check_parameters", &BoundParameters::check_parameters)
-      .def("restore", &BoundParameters::restore, "step_count"_a, "steps"_a, "states"_a)
-      .def("state", &BoundParameters::state, "index"_a)
-      .def_readwrite("state_dir", &BoundParameters::state_dir)
+      .def("accumulate", &ArrayParameters::accumulate, "grads"_a)
+      .def("clear_accumulated", &ArrayParameters::clear_accumulated)
+      .def("check_parameters", &ArrayParameters::check_parameters)
+      .def("restore", &ArrayParameters::restore, "step_count"_a, "steps"_a, "states"_a)
+      .def("state", &ArrayParameters::state, "index"_a)
+      .def_readwrite("state_dir", &ArrayParameters::state_dir)
       .def_property(
-          "first_element", [](const BoundParameters& self) { return self.engine().options.first_element; },
-          [](BoundParameters& self, std::uint64_t count) { self.engine().options.first_element = count; })
+          "first_element", [](const ArrayParameters& self) { return self.engine().options.first_element; },
+          [](ArrayParameters& self, std::uint64_t count) { self.engine().options.first_element = count; })
       .def_property(
-          "skipped", [](const BoundParameters& self) { return self.engine().skipped; },
-          [](BoundParameters& self, std::int64_t count) { self.engine().skipped = count; })
-      .def_property_readonly("accumulated", [](const BoundParameters& self) { return self.engine().sums().count(); })
+          "skipped", [](const ArrayParameters& self) { return self.engine().skipped; },
+          [](ArrayParameters& self, std::int64_t count) { self.engine().skipped = count; })
+      .def_property_readonly("accumulated", [](const ArrayParameters& self) { return self.engine().sums().count(); })
       .def("accumulated_sums",
-           [](const py::object& self) { return self.cast<const BoundParameters&>().accumulated_sums(self); })
-      .def_property_readonly("step_count", [](const BoundParameters& self) { return self.engine().step_count(); })
-      .def_property_readonly("arrays", &BoundParameters::arrays);
-  pyadam::add_fast_method<BoundParameters, &step_arrays>(bound, "step");
+           [](const py::object& self) { return self.cast<const ArrayParameters&>().accumulated_sums(self); })
+      .def_property_readonly("step_count", [](const ArrayParameters& self) { return self.engine().step_count(); })
+      .def_property_readonly("arrays", &ArrayParameters::arrays);
+  pyadam::add_fast_method<ArrayParameters, &step_arrays>(bound, "step");
   add_options(bound);
 }

@@ -78,7 +78,7 @@ class Shard:
         firsts = {piece.parameter: slot for slot, piece in reversed(list(enumerate(self.pieces)))}
         self._first_slots = [firsts[i] for i in range(len(wholes))]
         #: What the engine has of the pieces, once they are bound.
-        self.core: _core.BoundParameters
+        self.core: _core.ArrayParameters
         self.master_bytes = sum(array.nbytes for array in self.arrays) if has_masters else 0
 
     def sources(self, bucket: Bucket, rank: int) -> list[NDArray[Any]]:

@@ -53,7 +53,7 @@ class Bound:
         self._has_parts = any(map(is_distributed, self._params))
         self._locals = [member.here for member in members]
         self._snapshot = _core.Snapshot([*containers, *(member.state for member in members)])
-        self._core = _core.AddressedParameters()
+        self._core = _core.TensorParameters()
         self._core.clip_norm = math.inf if settings["clip_norm"] is None else settings["clip_norm"]
         self._core.skip_nonfinite = settings["skip_nonfinite"]
         self._core.flush_denormals = settings["flush_denormals"]

@@ -1,4 +1,4 @@
-#include "python/addressed_parameters.hpp"
+#include "python/tensor_parameters.hpp"
 
 #include <stdexcept>
 #include <utility>
@@ -46,15 +46,15 @@ py::list names_of_kept_arrays(const std::string& rule, const std::string& dtype,
   return names;
 }
 
-void AddressedParameters::add_group(const std::string& rule, const std::optional<std::string>& master,
-                                    const std::optional<std::string>& state_dtype, bool has_ema) {
+void TensorParameters::add_group(const std::string& rule, const std::optional<std::string>& master,
+                                 const std::optional<std::string>& state_dtype, bool has_ema) {
   const ReentryGuard guard(engine_.busy());
   engine_.add_group(keeping_of(rule, master, state_dtype, has_ema));
 }
 
-void AddressedParameters::add(const std::string& path, std::size_t group, std::uintptr_t address, std::size_t size,
-                              const std::string& dtype, const std::vector<std::uintptr_t>& kept, std::int64_t step,
-                              std::uintptr_t step_address, const std::string& step_dtype, std::uint64_t first_element) {
+void TensorParameters::add(const std::string& path, std::size_t group, std::uintptr_t address, std::size_t size,
+                           const std::string& dtype, const std::vector<std::uintptr_t>& kept, std::int64_t step,
+                           std::uintptr_t step_address, const std::string& step_dtype, std::uint64_t first_element) {
   const ReentryGuard guard(engine_.busy());
   std::vector<void*> addresses;
   addresses.reserve(kept.size());
@@ -63,17 +63,17 @@ void AddressedParameters::add(const std::string& path, std::size_t group, std::u
               {pointer(step_address), dtype_named(step_dtype)}, first_element);
 }
 
-void AddressedParameters::set_bounds(std::size_t index, double lower, double upper) {
+void TensorParameters::set_bounds(std::size_t index, double lower, double upper) {
   const ReentryGuard guard(engine_.busy());
   engine_.set_box(index, Box{lower, upper, nullptr, nullptr}, nullptr);
 }
 
-void AddressedParameters::set_bound_arrays(std::size_t index, std::uintptr_t lower, std::uintptr_t upper) {
+void TensorParameters::set_bound_arrays(std::size_t index, std::uintptr_t lower, std::uintptr_t upper) {
   const ReentryGuard guard(engine_.busy());
   engine_.set_box(index, Box{0, 0, pointer(lower), pointer(upper)}, nullptr);
 }
 
-AddressedParameters::Watched AddressedParameters::watched(const py::object& object) {
+TensorParameters::Watched TensorParameters::watched(const py::object& object) {
   Watched result;
   if (object.is_none()) return result;
   result.owner = object;
@@ -85,7 +85,7 @@ AddressedParameters::Watched AddressedParameters::watched(const py::object& obje
   return result;
 }
 
-void AddressedParameters::watch(const py::object& tensors, const py::object& beside) {
+void TensorParameters::watch(const py::object& tensors, const py::object& beside) {
   const ReentryGuard guard(engine_.busy());
   Watched watched_tensors = watched(tensors);
   if (watched_tensors.tensors != nullptr && watched_tensors.tensors->size() != engine_.size()) {
@@ -96,7 +96,7 @@ void AddressedParameters::watch(const py::object& tensors, const py::object& bes
 }
 
 template <class Look>
-py::object AddressedParameters::take(const py::tuple& plans, double grad_scale, const Look& look) {
+py::object TensorParameters::take(const py::tuple& plans, double grad_scale, const Look& look) {
   const PlanSource source = plan_source(plans, engine_);
   // Counts that were changed outside need other plans, and can be read safely only after a look.
   constexpr int attempts = 3;
@@ -114,8 +114,8 @@ py::object AddressedParameters::take(const py::tuple& plans, double grad_scale, 
   return py::bool_(result.has_stepped);
 }
 
-py::object AddressedParameters::step(const GivenGradients& gradients, const py::tuple& plans, double grad_scale,
-                                     const py::object& watched_gradients) {
+py::object TensorParameters::step(const GivenGradients& gradients, const py::tuple& plans, double grad_scale,
+                                  const py::object& watched_gradients) {
   const ReentryGuard guard(engine_.busy());
   if (gradients.parameters() != engine_.size()) {
     if (plans.size() != engine_.groups()) throw std::invalid_argument("a plan for each group is needed");
@@ -126,7 +126,7 @@ py::object AddressedParameters::step(const GivenGradients& gradients, const py::
   return take(plans, grad_scale, [&] { return others.hold(); });
 }
 
-py::object AddressedParameters::step_of(const py::list& owners, const py::tuple& plans, double grad_scale) {
+py::object TensorParameters::step_of(const py::list& owners, const py::tuple& plans, double grad_scale) {
   const ReentryGuard guard(engine_.busy());
   const Held held(objects_);
   if (tensors_.tensors == nullptr) throw std::invalid_argument("the tensors must be watched");

@@ -26,7 +26,7 @@ py::list names_of_kept_arrays(const std::string& rule, const std::string& dtype,
 // The caller answers for the addresses: that the memory is there, of the size and dtype that it says, dense, and that
 // a parameter and what is kept beside it have their elements in one order. What it has given to `watch`, or with a
 // step, is looked at again when all Python code has run.
-class AddressedParameters {
+class TensorParameters {
  public:
   // Adds a group, whose parameters share these.
   void add_group(const std::string& rule, const std::optional<std::string>& master,
@@ -48,7 +48,7 @@ class AddressedParameters {
   void watch(const py::object& tensors, const py::object& beside);
 
   // Updates every parameter that has a gradient and returns True; or False if the step was skipped; or None, having
-  // changed nothing, if a tensor that is watched has moved. `plans` holds a function per group, as for BoundParameters.
+  // changed nothing, if a tensor that is watched has moved. `plans` holds a function per group, as for ArrayParameters.
   // Everything is checked, and all Python code has run, before anything is written. `watched` notices where the
   // gradients move.
   py::object step(const GivenGradients& gradients, const py::tuple& plans, double grad_scale,

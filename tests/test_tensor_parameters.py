@@ -27,7 +27,7 @@ def gradients(*arrays: Any) -> Any:
 
 def bound(*arrays: Any, step: Any = None) -> tuple[Any, list[Any]]:
     """Return parameters bound by their addresses, and the memory of their state."""
-    core = _core.AddressedParameters()
+    core = _core.TensorParameters()
     core.add_group("adam", None, None, False)
     states = []
     for i, p in enumerate(arrays):
@@ -107,7 +107,7 @@ def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="an address for each array kept"):
         core.add("p", 0, 0, 0, "float32", [0], 0, 0, "float32", 0)
     with pytest.raises(ValueError, match="there is no group 0"):
-        _core.AddressedParameters().add("p", 0, 0, 0, "float32", [], 0, 0, "float32", 0)
+        _core.TensorParameters().add("p", 0, 0, 0, "float32", [], 0, 0, "float32", 0)
 
 
 def test_a_step_within_a_step_is_refused() -> None:

@@ -1,4 +1,4 @@
-#include "python/bound_parameters.hpp"
+#include "python/array_parameters.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -26,19 +26,19 @@ std::shared_ptr<const void> owner_of(py::object objects) { return std::make_shar
 }  // namespace
 
 // A call in hand, of which there is one at a time. Its gradients are let go of at the end.
-class BoundParameters::Call {
+class ArrayParameters::Call {
  public:
-  explicit Call(BoundParameters& owner) : owner_(owner), guard_(owner.engine_.busy()) {}
+  explicit Call(ArrayParameters& owner) : owner_(owner), guard_(owner.engine_.busy()) {}
   ~Call() { owner_.given_.release(); }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
  private:
-  BoundParameters& owner_;
+  ArrayParameters& owner_;
   ReentryGuard guard_;
 };
 
-void BoundParameters::add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths,
+void ArrayParameters::add_group(const std::string& rule, const py::list& arrays, const std::vector<std::string>& paths,
                                 const std::vector<double>& initial_state, const std::optional<std::string>& master,
                                 const std::optional<std::string>& state_dtype, bool has_ema) {
   const Call call(*this);
@@ -59,7 +59,7 @@ void BoundParameters::add_group(const std::string& rule, const py::list& arrays,
   for (std::size_t i = 0; i < views.size(); ++i) arrays_.push_back({std::move(views[i]), std::move(members[i].path)});
 }
 
-void BoundParameters::set_bounds(std::size_t index, const py::object& lower, const py::object& upper) {
+void ArrayParameters::set_bounds(std::size_t index, const py::object& lower, const py::object& upper) {
   const Call call(*this);
   const NamedView& parameter = arrays_.at(index);
   if (lower.is_none()) {
@@ -75,16 +75,16 @@ void BoundParameters::set_bounds(std::size_t index, const py::object& lower, con
   }
 }
 
-void BoundParameters::hold(const py::object& grads) { given_.hold(grads, arrays_.size(), nullptr, engine_.begin()); }
+void ArrayParameters::hold(const py::object& grads) { given_.hold(grads, arrays_.size(), nullptr, engine_.begin()); }
 
-void BoundParameters::hold_part(const std::vector<std::size_t>& slots, const py::object& grads) {
+void ArrayParameters::hold_part(const std::vector<std::size_t>& slots, const py::object& grads) {
   for (const std::size_t slot : slots) {
     if (slot >= arrays_.size()) throw std::invalid_argument("there is no parameter " + std::to_string(slot));
   }
   given_.hold(grads, slots.size(), &slots, engine_.begin());
 }
 
-std::vector<NamedView> BoundParameters::exchanged(const py::object& new_arrays) const {
+std::vector<NamedView> ArrayParameters::exchanged(const py::object& new_arrays) const {
   const auto arrays = py::reinterpret_steal<py::list>(PySequence_List(new_arrays.ptr()));
   if (!arrays) throw py::error_already_set();
   if (arrays.size() != arrays_.size()) {
@@ -109,7 +109,7 @@ std::vector<NamedView> BoundParameters::exchanged(const py::object& new_arrays) 
   return result;
 }
 
-void BoundParameters::check_writeable(const std::vector<py::object>& given) const {
+void ArrayParameters::check_writeable(const std::vector<py::object>& given) const {
   for (std::size_t i = 0; i < given.size(); ++i) {
     if (!py::isinstance<py::array>(given[i]) || !is_writeable(given[i])) {
       throw py::value_error("gradient of " + arrays_[engine_.gradients()[i].slot].path +
@@ -118,7 +118,7 @@ void BoundParameters::check_writeable(const std::vector<py::object>& given) cons
   }
 }
 
-bool BoundParameters::step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays,
+bool ArrayParameters::step(const py::object& grads, const py::tuple& plans, const py::object& new_arrays,
                            double grad_scale, bool zero_grad) {
   const Call call(*this);
   const bool uses_sums = grads.is_none();
@@ -162,14 +162,14 @@ bool BoundParameters::step(const py::object& grads, const py::tuple& plans, cons
   return result.has_stepped;
 }
 
-void BoundParameters::check_gradients(const py::object& grads) {
+void ArrayParameters::check_gradients(const py::object& grads) {
   const Call call(*this);
   hold(grads);
   given_.read(engine_.gradients(), arrays_, engine_.ranges());
   engine_.check_gradients();
 }
 
-bool BoundParameters::step_part(const std::vector<std::size_t>& slots, const py::object& grads, const py::tuple& plans,
+bool ArrayParameters::step_part(const std::vector<std::size_t>& slots, const py::object& grads, const py::tuple& plans,
                                 double grad_scale, std::optional<GradSquares> known_squares, bool is_last) {
   const Call call(*this);
   hold_part(slots, grads);
@@ -185,7 +185,7 @@ bool BoundParameters::step_part(const std::vector<std::size_t>& slots, const py:
   return result.has_stepped;
 }
 
-py::tuple BoundParameters::grad_squares(const std::vector<std::size_t>& slots, const py::object& grads) {
+py::tuple ArrayParameters::grad_squares(const std::vector<std::size_t>& slots, const py::object& grads) {
   const Call call(*this);
   hold_part(slots, grads);
   given_.read(engine_.gradients(), arrays_, engine_.ranges());
@@ -195,7 +195,7 @@ py::tuple BoundParameters::grad_squares(const std::vector<std::size_t>& slots, c
   return py::make_tuple(py::array_t<double>(static_cast<py::ssize_t>(squares.size()), squares.data()), is_nonfinite);
 }
 
-void BoundParameters::accumulate(const py::object& grads) {
+void ArrayParameters::accumulate(const py::object& grads) {
   const Call call(*this);
   hold(grads);
   given_.read(engine_.gradients(), arrays_, engine_.ranges());
@@ -203,16 +203,16 @@ void BoundParameters::accumulate(const py::object& grads) {
   without_gil(engine_.sums().elements(), [&] { engine_.run_sums(); });
 }
 
-void BoundParameters::clear_accumulated() {
+void ArrayParameters::clear_accumulated() {
   const Call call(*this);
   engine_.clear_sums();
 }
 
-py::list BoundParameters::accumulated_sums(const py::object& self) const {
+py::list ArrayParameters::accumulated_sums(const py::object& self) const {
   return arrays_of_sums(engine_.sums(), arrays_, self);
 }
 
-void BoundParameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states) {
+void ArrayParameters::restore(std::int64_t step_count, const std::vector<std::int64_t>& steps, const py::list& states) {
   const Call call(*this);
   if (steps.size() != arrays_.size() || states.size() != arrays_.size()) {
     throw std::invalid_argument("restore takes a step and a state per parameter");
@@ -246,13 +246,13 @@ void BoundParameters::restore(std::int64_t step_count, const std::vector<std::in
   engine_.restore(step_count, steps, sources);
 }
 
-py::list BoundParameters::arrays() const {
+py::list ArrayParameters::arrays() const {
   py::list arrays;
   for (const NamedView& parameter : arrays_) arrays.append(parameter.view.array);
   return arrays;
 }
 
-py::dict BoundParameters::state(std::size_t index) const {
+py::dict ArrayParameters::state(std::size_t index) const {
   const std::vector<KeptArray>& all_kept = engine_.kept(index);
   py::dict state;
   // The capsule shares ownership of the group's memory, so that an array may outlive the optimizer.

@@ -15,7 +15,7 @@ namespace pyadam {
 
 namespace py = pybind11;
 
-class BoundParameters {
+class ArrayParameters {
  public:
   // Adds parameters that share hyperparameters. `paths` name them in messages; the state of `rule` starts at
   // `initial_state`, a number for each of its arrays; `master` and `state_dtype` are None or names.
