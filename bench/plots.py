@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.program import ROOT
-from harness.report import PYADAM, measured
 from harness.tables import number_text, time_text
-
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, FuncFormatter
-except ModuleNotFoundError as error:
-    sys.exit(f"{error.name} is missing: pip install 'pyadam[bench]'")
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter
 
 Results = Mapping[str, Any]
 
-FLOOR = "byte floor"
+PYADAM, FLOOR = "pyadam", "byte floor"
 COLOURS = {
     PYADAM: "#d62728",
     FLOOR: "#222222",
@@ -30,21 +24,18 @@ COLOURS = {
     "DeepSpeed": "#2ca02c",
     "numba": "#1f77b4",
     "optax": "#9467bd",
-    "numexpr": "#8c564b",
     "torch foreach": "#e8b06a",
     "torch default": "#c9a227",
-    "scikit-learn": "#17a2b8",
     "NumPy": "#7f9f7f",
 }
 # Bars of these cases, those that were run.
 PEER_CASES = ("GPT-2 small", "ResNet-50", "6-layer MLP", "1,000 arrays of 100")
 PLAIN = FuncFormatter(lambda value, _: f"{value:,g}")
-BYTES_PER_STEP = 7  # of an element's size: p, g, m, v read, p, m, v written
 
 
-def new_figure(width: float, height: float, columns: int, title: str, results: Results) -> tuple[Figure, list[Axes]]:
+def new_figure(width: float, columns: int, title: str, results: Results) -> tuple[Figure, list[Axes]]:
     """Return a figure with a row of axes, light and without a box, and with the machine below its title."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, 4.4), dpi=120, layout="constrained")
     (row,) = figure.subplots(1, columns, squeeze=False, sharey=True)
     for axes in row:
         axes.grid(alpha=0.25, linewidth=0.6)
@@ -58,7 +49,7 @@ def new_figure(width: float, height: float, columns: int, title: str, results: R
 
 def draw_lines(axes: Axes, results: Results, cases: Sequence[Any], x: str, y: Callable[[Any, float], float]) -> None:
     """Draw a line per contender, pyadam on top and the floor dashed: what `y` makes of each case and its seconds."""
-    for name in measured(results):
+    for name in results["contenders"]:
         points = [(case[x], y(case, case["results"][name]["seconds"][1])) for case in cases if name in case["results"]]
         if points:
             is_own = name == PYADAM
@@ -77,45 +68,35 @@ def draw_lines(axes: Axes, results: Results, cases: Sequence[Any], x: str, y: Ca
     axes.yaxis.set_major_formatter(PLAIN)
 
 
-def bandwidth(results: Results) -> Figure | None:
+def bandwidth(results: Results) -> Figure:
     """Draw bytes per second against the size of one array."""
-    cases = [case for case in results["cases"] if case["tensors"] == 1]
-    dtypes = {"float32": 4, "float64": 8}
-    dtypes = {dtype: size for dtype, size in dtypes.items() if sum(case["dtype"] == dtype for case in cases) > 1}
-    if not dtypes:
-        return None
-    figure, row = new_figure(10, 4.4, len(dtypes), "Bandwidth of a step: higher is better", results)
-    for axes, (dtype, size) in zip(row, dtypes.items(), strict=True):
-        moved = BYTES_PER_STEP * size / 1e9
-        of_dtype = [case for case in cases if case["dtype"] == dtype]
-        draw_lines(axes, results, of_dtype, "elements", lambda case, s, moved=moved: moved * case["elements"] / s)
+    figure, row = new_figure(10, 2, "Bandwidth of a step: higher is better", results)
+    for axes, (dtype, moved) in zip(row, {"float32": 28, "float64": 56}.items(), strict=True):
+        cases = [case for case in results["cases"] if case["tensors"] == 1 and case["dtype"] == dtype]
+        draw_lines(axes, results, cases, "elements", lambda case, s, moved=moved: moved * case["elements"] / s / 1e9)
         axes.set_xlabel(f"elements of one {dtype} array")
     row[0].set_ylabel("GB/s that Adam must move")
     figure.legend(*row[0].get_legend_handles_labels(), loc="outside right center", fontsize=8, frameon=False)
     return figure
 
 
-def tensors(results: Results) -> Figure | None:
+def tensors(results: Results) -> Figure:
     """Draw the time of a step against the number of arrays of 100 elements."""
     cases = [c for c in results["cases"] if c["elements"] == 100 * c["tensors"] and c["dtype"] == "float32"]
-    if len(cases) < 2:
-        return None
-    figure, (axes,) = new_figure(7.6, 4.4, 1, "Time of a step over many small arrays: lower is better", results)
+    figure, (axes,) = new_figure(7.6, 1, "Time of a step over many small arrays: lower is better", results)
     draw_lines(axes, results, cases, "tensors", lambda _, seconds: seconds * 1e6)
     axes.set(xlabel="arrays of 100 float32 elements", ylabel="µs per step")
     figure.legend(loc="outside right center", fontsize=8, frameon=False)
     return figure
 
 
-def peers(results: Results) -> Figure | None:
+def peers(results: Results) -> Figure:
     """Draw bars: each peer's time over pyadam's."""
     by_name = {case["name"]: case["results"] for case in results["cases"]}
     chosen = [name for name in PEER_CASES if PYADAM in by_name.get(name, {})]
-    if not chosen:
-        return None
-    names = [name for name in measured(results) if any(name in by_name[case] for case in chosen)]
+    names = results["contenders"]
     title = "Adam in float32 beside its peers: longer is slower"
-    figure, row = new_figure(3 * len(chosen) + 1, 4.0, len(chosen), title, results)
+    figure, row = new_figure(3 * len(chosen) + 1, len(chosen), title, results)
     for axes, case in zip(row, chosen, strict=True):
         found = {name: by_name[case][name] for name in names if name in by_name[case]}
         places = [names.index(name) for name in found]
@@ -137,21 +118,18 @@ def peers(results: Results) -> Figure | None:
     return figure
 
 
-PICTURES = {"bench_bandwidth.png": bandwidth, "bench_tensors.png": tensors, "bench_peers.png": peers}
-
-
 def main() -> None:
-    """Draw all pictures for which there are cases."""
+    """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="what run.py --json wrote")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/images", help="folder; default: %(default)s")
     args = parser.parse_args()
     results = json.loads(args.file.read_text(encoding="utf-8"))
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, draw in PICTURES.items():
-        if figure := draw(results):
-            figure.savefig(args.out / name)
-        print(args.out / name if figure else f"{name}: {args.file} has not the cases for it")
+    for draw in (bandwidth, tensors, peers):
+        file = args.out / f"bench_{draw.__name__}.png"
+        draw(results).savefig(file)
+        print(file)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from harness.machine import describe
 from harness.program import Section
-from harness.tables import table, time_text
-from harness.ways import LARGE, QUICK, Way
+from harness.ways import Columns, Way, main
 
 import pyadam
 
@@ -37,26 +35,11 @@ WAYS = [
     Way("lion", 20, pyadam.Lion),
     Way("lamb", 40, pyadam.LAMB),
 ]
-
-
 ADAM = WAYS[0]
-
-
-def main() -> None:
-    """Measure and print the table, and write it to the README if asked to."""
-    args = SECTION.parse(SECTION.parser(__doc__, rounds=15))
-    facts = describe()
-    rows = []
-    for way in WAYS:
-        way.check()
-        seconds, ratio = way.beside(ADAM, QUICK if args.quick else LARGE, args.rounds)
-        _, small_ratio = way.beside(ADAM, 100, args.rounds)
-        per_byte = ratio * ADAM.moved / way.moved
-        rows.append([f"`{way.name}`", str(way.moved), time_text(seconds), f"{per_byte:.2f}", f"{small_ratio:.2f}"])
-        print(*rows[-1], sep="  ", flush=True)
-    header = ["rule", "bytes per parameter", "32M float32", "per byte, over Adam's", "100 float32, over Adam's"]
-    SECTION.publish(args, facts, [table(header, rows)], rows)
-
+COLUMNS: Columns = {
+    "per byte, over Adam's": lambda way, ratio, _: ratio * ADAM.moved / way.moved,
+    "100 elements, over Adam's": lambda way, _, rounds: way.seconds(ADAM, 100, rounds)[1],
+}
 
 if __name__ == "__main__":
-    main()
+    main(SECTION, __doc__, "rule, float32", WAYS, ADAM, COLUMNS)

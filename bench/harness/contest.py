@@ -7,16 +7,22 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import pyadam
+
 from .cases import Case
 from .contenders import Contender
 from .machine import available_bytes
+from .program import Section
+from .tables import contest_table
+from .timing import BATCH, QUICK_BATCH
+from .worker import WRONG_ANSWER
 
 BENCH = Path(__file__).parents[1]
 
@@ -26,25 +32,22 @@ MEMORY_SHARE = 0.6
 # What every contender must be able to do, to take part.
 TRIAL = Case("trial", ((1000,),))
 
-Rounds = Callable[[float], Iterable[int]]
+BUDGET_SECONDS = 20.0  # for a case, a peer and a measure
+QUARTILES = (25, 50, 75)
+
 Turns = list[tuple[float, float]]  # seconds of the leader and of a peer
 
 
 class MissingError(Exception):
-    """Raised if a contender cannot run here."""
-
-
-class WrongAnswerError(Exception):
-    """Raised if a contender's parameters are not what they must be."""
+    """Raised if a contender cannot run here, or gives a wrong answer."""
 
 
 def environment(python: str, threads: int) -> dict[str, str]:
     """Return what makes every library use this number of threads."""
-    names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "PYADAM")
+    names = ("OMP", "OPENBLAS", "MKL", "NUMBA", "PYADAM")
     return {
         **os.environ,
         **{f"{name}_NUM_THREADS": str(threads) for name in names},
-        "NUMEXPR_MAX_THREADS": str(threads),
         "NUMBA_THREADING_LAYER": "omp",
         "NPROC": str(threads),  # XLA's pool of threads
         "JAX_PLATFORMS": "cpu",
@@ -69,7 +72,7 @@ class Process:
         )
         request = {"contender": contender.name, "name": case.name, "shapes": case.shapes, "dtype": case.dtype}
         try:
-            self.facts = self._ask({**request, "batch_seconds": batch_seconds})
+            self.versions = self._ask({**request, "batch_seconds": batch_seconds})
         except BaseException:
             self.close()
             raise
@@ -90,8 +93,6 @@ class Process:
         answer: dict[str, Any] = json.loads(line)
         if "missing" in answer:
             raise MissingError(answer["missing"])
-        if "wrong" in answer:
-            raise WrongAnswerError(answer["wrong"])
         return answer
 
     @property
@@ -110,19 +111,8 @@ class Process:
         self._errors.close()
 
 
-def confine(threads: int) -> None:
-    """Keep this process, and those that it starts, on as many CPUs as they may have threads."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-
-
-def quartiles(values: Iterable[float]) -> list[float]:
-    """Return the lower quartile, the median and the upper quartile."""
-    return [float(value) for value in np.percentile(list(values), [25, 50, 75])]
-
-
 class Contest:
-    """Runs cases; keeps what could not run in `missing` and what went wrong in `wrong`, by contender and case."""
+    """Runs cases, and keeps in `missing` why something could not be measured, by contender and case."""
 
     def __init__(self, threads: int, batch_seconds: float, pythons: Mapping[str, str] | None = None) -> None:
         self.threads = threads
@@ -130,7 +120,6 @@ class Contest:
         self.pythons = pythons or {}
         self.versions: dict[str, str] = {}
         self.missing: dict[str, str] = {}
-        self.wrong: dict[str, str] = {}
 
     def start(self, contender: Contender, case: Case) -> Process | None:
         """Return the contender, ready to be timed, or None if it cannot run, which is kept with the reason."""
@@ -143,10 +132,7 @@ class Contest:
         except MissingError as error:
             self.missing[label] = str(error)
             return None
-        except WrongAnswerError as error:
-            self.wrong[label] = str(error)
-            return None
-        self.versions.update(process.facts.pop("versions"))
+        self.versions.update(process.versions)
         return process
 
     def present(self, contenders: Sequence[Contender]) -> list[Contender]:
@@ -157,67 +143,97 @@ class Contest:
                 process.close()
                 found.append(contender)
         if found[:1] != [*contenders[:1]]:
-            raise MissingError(f"{contenders[0].name} cannot run: {self.missing or self.wrong}")
+            raise MissingError(f"{contenders[0].name} cannot run: {self.missing}")
         return found
 
-    def run(
-        self, case: Case, contenders: Sequence[Contender], rounds: Rounds, measures: Sequence[str] = ("step",)
-    ) -> dict[str, dict[str, dict[str, Any]]]:
+    def run(self, case: Case, contenders: Sequence[Contender], rounds: int) -> dict[str, dict[str, dict[str, Any]]]:
         """Return for each measure what was found of each contender.
 
         The first contender, with which all others are compared, takes turns with one of them after the other, so that
         no more than two must fit into memory.
         """
         leader, *peers = (contender for contender in contenders if contender.runs(case))
+        turns: dict[str, dict[str, Turns]] = {measure: {} for measure in case.measures}
         if (own := self.start(leader, case)) is None:
-            return {measure: {} for measure in measures}  # without it there is nothing to compare with
-        turns: dict[str, dict[Contender, Turns]] = {measure: {} for measure in measures}
-        facts = {leader: own.facts}
+            return {measure: {} for measure in turns}  # without it there is nothing to compare with
         with closing(own):
             for peer in peers:
                 if (other := self.start(peer, case)) is None:
                     continue
-                facts[peer] = other.facts
                 with closing(other):
                     try:
-                        for measure in measures:
-                            turns[measure][peer] = take_turns(own, other, rounds, measure)
+                        for measure, found in turns.items():
+                            found[peer.name] = take_turns(own, other, rounds, measure)
                     except MissingError as error:
                         if own.has_ended:
                             raise
                         self.missing[f"{peer.name}, {case.name}"] = str(error)
-            for measure in measures if len(facts) == 1 else ():
-                turns[measure][leader] = take_turns(own, own, rounds, measure)
-        return {measure: summary(found, leader, facts) for measure, found in turns.items()}
+            for measure, found in turns.items():
+                if not found:
+                    found[leader.name] = take_turns(own, own, rounds, measure)
+        return {measure: summary(found, leader.name) for measure, found in turns.items()}
 
 
-def summary(turns: Mapping[Contender, Turns], leader: Contender, facts: Mapping[Contender, Any]) -> dict[str, Any]:
+def summary(turns: Mapping[str, Turns], leader: str) -> dict[str, dict[str, Any]]:
     """Return the quartiles of each contender's seconds, and of their ratio to the leader's in the same round."""
     own = [(first, first) for pairs in turns.values() for first, _ in pairs]
     return {
-        contender.name: {
-            **facts[contender],
+        name: {
             "rounds": len(pairs),
-            "seconds": quartiles(second for _, second in pairs),
-            "ratio": quartiles(second / first for first, second in pairs),
+            "seconds": np.percentile([second for _, second in pairs], QUARTILES).tolist(),
+            "ratio": np.percentile([second / first for first, second in pairs], QUARTILES).tolist(),
         }
-        for contender, pairs in {leader: own, **turns}.items()
+        for name, pairs in {leader: own, **turns}.items()
     }
 
 
-def within(most: int, budget: float = 20.0) -> Rounds:
-    """Return a function of the seconds of a round that returns as many rounds as fit into the budget, 3 at least."""
-    # A round of slow steps takes twice its timed part, since each is preceded by an untimed one.
-    return lambda seconds: range(min(most, max(3, int(budget / (2 * seconds)))))
+def take_turns(own: Process, other: Process, rounds: int, measure: str) -> Turns:
+    """Return the seconds of both in each round, after an uncounted one; who begins changes from round to round.
 
-
-def take_turns(own: Process, other: Process, rounds: Rounds, measure: str) -> Turns:
-    """Return the seconds of both in each round, after an uncounted one; who begins changes from round to round."""
+    There are as many rounds as fit into the budget, 3 at least.
+    """
     turns = []
-    for i in rounds(own.seconds(measure) + other.seconds(measure)):
+    # A round of slow steps takes twice its timed part, since each is preceded by an untimed one.
+    possible = BUDGET_SECONDS / (2 * (own.seconds(measure) + other.seconds(measure)))
+    for i in range(min(rounds, max(3, int(possible)))):
         if i % 2:
             second = other.seconds(measure)
             turns.append((own.seconds(measure), second))
         else:
             turns.append((own.seconds(measure), other.seconds(measure)))
     return turns
+
+
+def hold(section: Section, doc: str | None, rounds: int, contenders: Sequence[Contender], cases: Sequence[Case]) -> int:
+    """Run what the command line asks for, show and write the tables, and return the exit code."""
+    peers = [contender.name for contender in contenders[1:]]
+    options: dict[str, Any] = {
+        "--case": {"choices": [case.name for case in cases], "help": "only this case; may be given again"},
+        "--only": {"choices": peers, "help": "only this peer; may be given again"},
+        "--python": {"default": [], "metavar": "NAME=PATH", "help": "a contender's interpreter; may be given again"},
+    }
+    options = {name: {"action": "append", **keywords} for name, keywords in options.items()}
+    options["--busy"] = {"type": int, "default": 0, "metavar": "N", "help": "processes that keep a core busy each"}
+    args = section.parse(doc, rounds, options=options)
+    if hasattr(os, "sched_setaffinity"):  # as many CPUs as each contender may have threads
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: pyadam.get_num_threads()])
+    pythons = dict(pair.partition("=")[::2] for pair in args.python)
+    contest = Contest(pyadam.get_num_threads(), QUICK_BATCH if args.quick else BATCH, pythons)
+    present = contest.present([contenders[0], *(c for c in contenders[1:] if c.name in (args.only or peers))])
+    rows: list[dict[str, Any]] = []
+    results = {"contenders": [c.name for c in present], "cases": rows, "missing": contest.missing}
+    with ExitStack() as stack:
+        for _ in range(args.busy):
+            stack.callback(subprocess.Popen([sys.executable, "-c", "while True: pass"]).kill)
+        for case in cases:
+            if case.name in args.case if args.case else case.is_quick or not args.quick:
+                print(case.name, file=sys.stderr, flush=True)
+                rows += [
+                    case.facts(m) | {"results": found} for m, found in contest.run(case, present, args.rounds).items()
+                ]
+    args.machine |= contest.versions
+    args.json = args.json or BENCH / f"out/{Path(sys.argv[0]).stem}.json"
+    print(contest_table(results, in_detail=True))
+    notes = [f"Not measured: {name} ({reason})." for name, reason in contest.missing.items()]
+    section.publish(args, [contest_table(results), *notes], results)
+    return 1 if any(reason.startswith(WRONG_ANSWER) for reason in contest.missing.values()) else 0

@@ -7,8 +7,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ class _Arrays(ctypes.Structure):
     _fields_ = [*((name, ctypes.c_void_p) for name in "pgmv"), ("size", ctypes.c_size_t)]
 
 
-@cache
 def library() -> ctypes.CDLL:
     """Return the compiled floor; raises OSError where $CXX or c++ is missing or fails."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -43,21 +41,15 @@ def zeros_apart(like: Array, distance: int) -> Array:
     return memory[begin : begin + like.nbytes].view(like.dtype).reshape(like.shape)
 
 
-class Mover:
-    """Moves an Adam step's bytes of these arrays, all of one dtype, each time it is called."""
+def mover(params: Sequence[Array], grads: Sequence[Array], threads: int) -> Callable[[], None]:
+    """Return a function that moves the bytes of an Adam step of these arrays, all of one dtype."""
+    # Where all four arrays are at the same place of their pages, the floor would be higher than pyadam's step.
+    rows = [(p, g, zeros_apart(p, 1024), zeros_apart(p, 2048)) for p, g in zip(params, grads, strict=True)]
+    arrays = (_Arrays * len(rows))(*(_Arrays(*(a.ctypes.data for a in row), row[0].size) for row in rows))
+    function = library()[f"move_{params[0].dtype}"]
+    function.restype = None
 
-    def __init__(
-        self, p: Sequence[Array], g: Sequence[Array], m: Sequence[Array], v: Sequence[Array], threads: int
-    ) -> None:
-        self._function = library()[f"move_{p[0].dtype}"]
-        self._function.restype = None
-        self._kept_alive = list(zip(p, g, m, v, strict=True))
-        self._arrays = (_Arrays * len(p))(
-            *(_Arrays(*(array.ctypes.data for array in row), row[0].size) for row in self._kept_alive)
-        )
-        self._count = ctypes.c_size_t(len(p))
-        self._threads = ctypes.c_int(threads)
+    def move(_kept_alive: object = rows) -> None:
+        function(arrays, ctypes.c_size_t(len(arrays)), ctypes.c_int(threads))
 
-    def __call__(self) -> None:
-        """Move the bytes once."""
-        self._function(self._arrays, self._count, self._threads)
+    return move

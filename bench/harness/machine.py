@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -27,12 +26,12 @@ def available_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def describe(threads: int | None = None) -> dict[str, str]:
+def describe() -> dict[str, str]:
     """Return the facts by name; the load average says whether other programs were running too."""
     return {
         "CPU": (lines_of("/proc/cpuinfo", "model name") or [platform.processor() or platform.machine()])[0],
         "cores": str(os.cpu_count()),
-        "threads": str(threads or pyadam.get_num_threads()),
+        "threads": str(pyadam.get_num_threads()),
         "load average": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
         "ISA": _core.isa(),
         "compiler": _core.COMPILER,
@@ -41,8 +40,3 @@ def describe(threads: int | None = None) -> dict[str, str]:
         "numpy": np.__version__,
         "date": date.today().isoformat(),
     }
-
-
-def sentence(facts: Mapping[str, str]) -> str:
-    """Return the facts as a line of text."""
-    return ", ".join(f"{name} {value}" for name, value in facts.items()) + "."

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .machine import sentence
+from .machine import describe
 from .tables import rewrite
 
 ROOT = Path(__file__).parents[2]
+QUICK_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -22,32 +23,31 @@ class Section:
     document: str
     name: str
 
-    def parser(self, doc: str | None, rounds: int, quick_rounds: int = 3) -> argparse.ArgumentParser:
-        """Return a parser of the options that all programs have; what `parse` returns has the rounds to take."""
+    def parse(
+        self, doc: str | None, rounds: int, options: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> argparse.Namespace:
+        """Return the command line's options, those that all programs have and others, and the machine as it is now."""
         parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--quick", action="store_true", help="small cases and few rounds, to check that all works")
-        help_text = f"rounds per case (default: {rounds}, or {quick_rounds} with --quick)"
+        help_text = f"rounds per case (default: {rounds}, or {QUICK_ROUNDS} with --quick)"
         parser.add_argument("--rounds", type=int, help=help_text)
         parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured to FILE too")
         parser.add_argument("--update", action="store_true", help=f"rewrite the section in {self.document}")
-        parser.set_defaults(default_rounds=(quick_rounds, rounds))
-        return parser
-
-    @staticmethod
-    def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-        """Return the command line's options; documents have no numbers of short runs."""
+        for name, keywords in (options or {}).items():
+            parser.add_argument(name, **keywords)
         args = parser.parse_args()
         if args.quick and args.update:
             parser.error("--update needs the whole measurement, without --quick")
-        args.rounds = args.rounds or args.default_rounds[0 if args.quick else 1]
+        args.rounds = args.rounds or (QUICK_ROUNDS if args.quick else rounds)
+        args.machine = describe()
         return args
 
-    def publish(self, args: argparse.Namespace, facts: Mapping[str, str], parts: list[str], measured: Any) -> None:
-        """Print the parts and what they depend on; write them, and numbers that are not saved yet, where asked to."""
-        text = "\n\n".join([*parts, sentence(facts)])
+    def publish(self, args: argparse.Namespace, parts: list[str], measured: Mapping[str, Any]) -> None:
+        """Print the parts and the machine; write them to the document, and what was measured as JSON, if asked to."""
+        text = "\n\n".join([*parts, ", ".join(f"{name} {value}" for name, value in args.machine.items()) + "."])
         print(f"\n{text}")
-        if args.json and measured is not None:
-            save(args.json, {"machine": dict(facts), "measured": measured})
+        if args.json:
+            save(args.json, {"machine": args.machine, **measured})
         if args.update:
             rewrite(ROOT / self.document, self.name, text)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def time_text(seconds: float) -> str:
@@ -32,15 +33,32 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])
 
 
-def with_text(document: str, name: str, text: str) -> str:
-    """Return the document with `text` in place of what stands between the two markers of this name."""
-    begin, end = (f"<!-- {name}: {border} -->" for border in ("begin", "end"))
-    if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
-        raise ValueError(f"the document must have {begin!r} and, after it, {end!r}, once each")
-    head, rest = document.split(begin)
-    return f"{head}{begin}\n{text}\n{end}{rest.split(end)[1]}"
+def contest_table(results: Mapping[str, Any], in_detail: bool = False) -> str:
+    """Return a row per case of the README: the first contender's time and the others' ratios to it, as medians.
+
+    In detail it is a row per case of all, and the lower and the upper quartile.
+    """
+
+    def cell(found: Mapping[str, Any] | None, key: str, text: Callable[[float], str]) -> str:
+        if not found:
+            return "-"
+        low, middle, high = map(text, found[key])
+        return f"{low} - {high}" if in_detail else middle
+
+    first, *peers = results["contenders"]
+    rows = []
+    for case in results["cases"]:
+        if (in_detail or case["in_readme"]) and first in (found := case["results"]):
+            ratios = [cell(found.get(peer), "ratio", number_text) for peer in peers]
+            rows.append([case["name"], cell(found[first], "seconds", time_text), *ratios])
+    return table(["elements, float32 unless said", first, *peers], rows)
 
 
 def rewrite(path: Path, name: str, text: str) -> None:
     """Put `text` between the two markers of a file; raises ValueError, and changes nothing, if they are not there."""
-    path.write_text(with_text(path.read_text(encoding="utf-8"), name, text), encoding="utf-8")
+    document = path.read_text(encoding="utf-8")
+    begin, end = (f"<!-- {name}: {border} -->" for border in ("begin", "end"))
+    if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
+        raise ValueError(f"the document must have {begin!r} and, after it, {end!r}, once each")
+    head, rest = document.split(begin)
+    path.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +62,3 @@ def alternate(
                 sizes[i] = batch_size(step, batch_seconds)
             row[i] = time_batch(step, sizes[i]) / sizes[i]
     return seconds
-
-
-def medians(seconds: NDArray[np.float64]) -> tuple[Any, Any]:
-    """Return each column's median, and the median of its ratio to the first column in the same round."""
-    return np.median(seconds, axis=0), np.median(seconds / seconds[:, :1], axis=0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import pyadam
 from pyadam import reference
 
 from .cases import Array
-from .timing import Step, alternate, medians
+from .program import Section
+from .tables import table, time_text
+from .timing import alternate
 
 LARGE, QUICK = 2**25, 2**18
 
@@ -47,12 +50,29 @@ class Way:
             reference.step([expected], [kept], grad_scale=scale, clip_norm=opt.clip_norm)
         assert p.tobytes() == expected.p.tobytes(), self.name
 
-    def stepper(self, size: int) -> Step:
-        """Return a function that takes a step on arrays of its own."""
-        opt, g = self.make(numbers(size, self.param, 0)), numbers(size, self.grad, 1)
-        return lambda: opt.step(g, **self.step)
-
-    def beside(self, other: Way, size: int, rounds: int) -> tuple[float, float]:
+    def seconds(self, baseline: Way, size: int, rounds: int) -> tuple[float, float]:
         """Return the median seconds of a step, and the median of its ratio to the other way's in the same round."""
-        (_, seconds), (_, ratio) = medians(alternate([other.stepper(size), self.stepper(size)], rounds))
-        return seconds, ratio
+        steps = []
+        for way in (baseline, self):
+            opt, g = way.make(numbers(size, way.param, 0)), numbers(size, way.grad, 1)
+            steps.append(partial(opt.step, g, **way.step))
+        taken = alternate(steps, rounds)
+        return float(np.median(taken[:, 1])), float(np.median(taken[:, 1] / taken[:, 0]))
+
+
+# What a column makes of a way, its ratio to the baseline on the largest array, and the rounds to take.
+Columns = Mapping[str, Callable[[Way, float, int], float]]
+
+
+def main(section: Section, doc: str | None, head: str, ways: Sequence[Way], baseline: Way, columns: Columns) -> None:
+    """Check and measure each way; print the table, and write it if asked to."""
+    args = section.parse(doc, rounds=15)
+    rows = []
+    for way in ways:
+        way.check()
+        seconds, ratio = way.seconds(baseline, QUICK if args.quick else LARGE, args.rounds)
+        cells = (f"{cell(way, ratio, args.rounds):.2f}" for cell in columns.values())
+        rows.append([way.name, str(way.moved), time_text(seconds), *cells])
+        print(*rows[-1], sep="  ", flush=True)
+    header = [head, "bytes per parameter", "32M elements", *columns]
+    section.publish(args, [table(header, rows)], {"rows": rows})

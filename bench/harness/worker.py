@@ -11,32 +11,17 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from .cases import Array, Case
 from .contenders import BY_NAME, Contender, Running
-from .machine import lines_of
 from .timing import batch_size, settle, time_batch
 
 CHECKED_STEPS = 3
+WRONG_ANSWER = "wrong answer"
 TOLERANCES = {"float32": 1e-6, "float64": 1e-12}
-ENOUGH_FOR_MEMORY = 10**7  # elements: below, compilers and allocators weigh more than arrays
-
-
-def resident_bytes(name: str) -> float:
-    """Return VmRSS (now) or VmHWM (the peak), or NaN where the system does not tell."""
-    found = lines_of("/proc/self/status", f"{name}:")
-    return int(found[0].split()[0]) * 1024 if found else np.nan
-
-
-def forget_peak() -> None:
-    """Let the peak of resident memory begin at what is resident now."""
-    if (file := Path("/proc/self/clear_refs")).exists():
-        file.write_text("5")
 
 
 def check(contender: Contender, case: Case, params: list[Array]) -> None:
@@ -51,29 +36,13 @@ def check(contender: Contender, case: Case, params: list[Array]) -> None:
             np.testing.assert_allclose(found, expected[: found.size], rtol=tolerance, atol=tolerance)
 
 
-def build(contender: Contender, case: Case) -> tuple[Running, dict[str, Any]]:
-    """Return the contender after its first steps, and what they took; raises AssertionError if they are wrong."""
-    start = perf_counter()
-    for module in contender.modules:
-        import_module(module)
-    imported = perf_counter() - start if contender.modules else None
+def build(contender: Contender, case: Case) -> Running:
+    """Return the contender after its first steps; raises AssertionError if they are wrong."""
     params, grads = map(list, zip(*case.arrays(), strict=True))
-    forget_peak()
-    before = resident_bytes("VmRSS")
-    start = perf_counter()
     running = contender.build(params, grads)
-    constructed = perf_counter() - start
-    first = time_batch(running.step)
-    time_batch(running.step, CHECKED_STEPS - 1)
-    extra = (resident_bytes("VmHWM") - before) / case.elements
+    time_batch(running.step, CHECKED_STEPS)
     check(contender, case, list(running.params()))
-    return running, {
-        "import_seconds": imported,
-        "construction_seconds": constructed,
-        "first_step_seconds": first,
-        "extra_bytes_per_parameter": None if np.isnan(extra) or case.elements < ENOUGH_FOR_MEMORY else extra,
-        "versions": {module: import_module(module).__version__ for module in contender.modules},
-    }
+    return running
 
 
 def serve(requests: Iterable[str], reply: Callable[[dict[str, Any]], None]) -> None:
@@ -81,15 +50,17 @@ def serve(requests: Iterable[str], reply: Callable[[dict[str, Any]], None]) -> N
     lines = iter(requests)
     request = json.loads(next(lines))
     case = Case(request["name"], tuple(map(tuple, request["shapes"])), request["dtype"])
+    contender = BY_NAME[request["contender"]]
     try:
-        running, facts = build(BY_NAME[request["contender"]], case)
+        versions = {module: import_module(module).__version__ for module in contender.modules}
+        running = build(contender, case)
     except AssertionError as error:
-        return reply({"wrong": str(error).strip()})
+        return reply({"missing": f"{WRONG_ANSWER}: {str(error).strip()}"})
     except Exception as error:  # whatever a peer's import or build raises is reported, and the others go on
         return reply({"missing": f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]})
     settle(running.step)
     calls = batch_size(running.step, request["batch_seconds"])
-    reply(facts)
+    reply(versions)
     for line in lines:
         if (measure := json.loads(line)["measure"]) == "step":
             settle(running.step)
@@ -103,11 +74,7 @@ def main() -> None:
     """Serve on what are standard input and output now; what libraries print goes to standard error."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def reply(message: dict[str, Any]) -> None:
-        print(json.dumps(message), file=replies, flush=True)
-
-    serve(iter(sys.stdin.readline, ""), reply)
+    serve(iter(sys.stdin.readline, ""), lambda message: print(json.dumps(message), file=replies, flush=True))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 // Arrays and scalars for steps of any rule, without Python.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstring>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "engine/dispatch.hpp"
@@ -21,23 +19,22 @@ const char* dtype_name() {
   return sizeof(T) == sizeof(float) ? "float32" : "float64";
 }
 
-// A parameter, its gradient and as much state as any rule has. State that no rule has used costs no memory.
+// A parameter, its gradient and as much state as any rule has.
 template <class T>
 class Streams {
  public:
   explicit Streams(std::size_t size) : size_(size), stride_(padded(size)), memory_(arrays * stride_ * sizeof(T)) {
-    reset(pyadam::max_states);
+    reset();
   }
 
-  // Parameters and gradients without a zero, the same ones every time, and `states` arrays of zeros.
-  void reset(std::size_t states) {
+  // Parameters and gradients without a zero, the same ones every time, and state of zeros.
+  void reset() {
+    std::memset(memory_.data(), 0, arrays * stride_ * sizeof(T));
     for (std::size_t i = 0; i < size_; ++i) {
       const auto value = static_cast<T>(i % 1009);
       p()[i] = T(0.5) + value / 1009;
       g()[i] = T(0.25) - value / 2019;
     }
-    for (std::size_t s = 0; s < used_states_; ++s) std::memset(state(s), 0, size_ * sizeof(T));
-    used_states_ = states;
   }
 
   std::size_t size() const { return size_; }
@@ -45,12 +42,8 @@ class Streams {
   T* g() const { return array(1); }
   T* state(std::size_t index) const { return array(2 + index); }
 
-  bool same_bits(const Streams& other, std::size_t states) const {
-    bool same = std::memcmp(p(), other.p(), size_ * sizeof(T)) == 0;
-    for (std::size_t s = 0; s < states; ++s) {
-      same = same && std::memcmp(state(s), other.state(s), size_ * sizeof(T)) == 0;
-    }
-    return same;
+  bool same_bits(const Streams& other) const {
+    return std::memcmp(memory_.data(), other.memory_.data(), arrays * stride_ * sizeof(T)) == 0;
   }
 
  private:
@@ -63,10 +56,9 @@ class Streams {
   std::size_t size_;
   std::size_t stride_;
   pyadam::ZeroedMemory memory_;
-  std::size_t used_states_ = 0;
 };
 
-// Steps of one rule over streams. The only place that fills plans and tasks.
+// Steps of one rule over streams.
 template <class T>
 class Steps {
  public:
@@ -95,8 +87,12 @@ class Steps {
   Steps& operator=(const Steps&) = delete;
 
   void step() { pyadam::take_step(tasks_, plans_, {}); }
-  std::size_t states() const { return entry_.states; }
-  bool has_two_passes() const { return pyadam::has_two_passes(tasks_.front()); }
+
+  // One pass reads p, g and the state, and writes p and the state; of two, the first leaves p and the second g alone.
+  std::size_t bytes() const {
+    const std::size_t streams = pyadam::has_two_passes(tasks_.front()) ? 4 + 3 * entry_.states : 3 + 2 * entry_.states;
+    return streams * tasks_.front().size * sizeof(T);
+  }
 
  private:
   const pyadam::RuleEntry& entry_;
