@@ -12,29 +12,29 @@ from harness.program import Section
 from harness.ways import Columns, Way, main
 
 import pyadam
+from pyadam import _core, rules
 
 SECTION = Section("README.md", "rule table")
 
-# A way to ask for each rule of the kernel. Most read p, g and the state, and write p and the state. LAMB has two
-# passes: the first reads p, g, m, v and writes m, v; the second reads p, m, v and writes p.
-WAYS = [
-    Way("adam", 28, pyadam.Adam),
-    Way("amsgrad", 36, partial(pyadam.Adam, amsgrad=True)),
-    Way("nadam", 28, pyadam.NAdam),
-    Way("radam", 28, pyadam.RAdam),
-    Way("adamax", 28, pyadam.Adamax),
-    Way("adadelta", 28, pyadam.Adadelta),
-    Way("adagrad", 20, pyadam.Adagrad),
-    Way("rmsprop", 20, pyadam.RMSprop),
-    Way("rmsprop_momentum", 28, partial(pyadam.RMSprop, momentum=0.9)),
-    Way("rmsprop_centered", 28, partial(pyadam.RMSprop, centered=True)),
-    Way("rmsprop_centered_momentum", 36, partial(pyadam.RMSprop, centered=True, momentum=0.9)),
-    Way("sgd", 12, pyadam.SGD),
-    Way("sgd_momentum", 20, partial(pyadam.SGD, momentum=0.9)),
-    Way("sgd_nesterov", 20, partial(pyadam.SGD, momentum=0.9, nesterov=True)),
-    Way("lion", 20, pyadam.Lion),
-    Way("lamb", 40, pyadam.LAMB),
-]
+
+def _ways() -> list[Way]:
+    """Return a way to ask for each rule of the kernel, and the bytes that it moves.
+
+    Most rules read p, g and the state, and write p and the state. Those of two passes read p, g and the state and write
+    the state, then read p and the state and write p.
+    """
+    ways = {}
+    for name in set(rules.__all__) - {"Rule"}:
+        rule = getattr(rules, name)
+        for values in rule.variants:
+            kernel = rule(**values).kernel()
+            states = len(_core.RULES[kernel][0])
+            numbers = 4 + 3 * states if rule.needs_whole_parameters else 3 + 2 * states
+            ways[kernel] = Way(kernel, 4 * numbers, partial(getattr(pyadam, name), **values))
+    return [ways[kernel] for kernel in _core.RULES]
+
+
+WAYS = _ways()
 ADAM = WAYS[0]
 COLUMNS: Columns = {
     "per byte, over Adam's": lambda way, ratio, _: ratio * ADAM.moved / way.moved,

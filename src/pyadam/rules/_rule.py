@@ -35,6 +35,8 @@ class Rule:
 
     #: The kernel's name of the rule, where it is one whatever the hyperparameters.
     name: ClassVar[str]
+    #: Hyperparameters that choose each of its kernels.
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     #: The hyperparameters on which `kernel` and `initial_state` depend: the fixed ones, and those named here.
     deciding: ClassVar[frozenset[str]] = frozenset()
     #: The numbers that the rule carries from step to step, by PyTorch's names, and what it carries to the first step.

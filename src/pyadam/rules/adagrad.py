@@ -127,6 +127,7 @@ class RMSprop(Rule):
     Graves, "Generating Sequences With Recurrent Neural Networks", 2013, https://arxiv.org/abs/1308.0850.
     """
 
+    variants = ({}, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.9})
     deciding = frozenset({"momentum"})
 
     lr: NonNegative = 1e-2

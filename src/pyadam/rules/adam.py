@@ -1,6 +1,8 @@
 """Adam and its kin: AMSGrad, AdamW, NAdam, RAdam, AdaMax and LAMB."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from .._hyperparameters import Betas, Flag, NonNegative
 from ._rule import Rule
@@ -36,6 +38,8 @@ class Adam(Rule):
     Kingma & Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, https://arxiv.org/abs/1412.6980.
     Reddi, Kale & Kumar, "On the Convergence of Adam and Beyond", ICLR 2018, https://arxiv.org/abs/1904.09237.
     """
+
+    variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"amsgrad": True})
 
     lr: NonNegative = 1e-3
     betas: Betas = (0.9, 0.999)
@@ -81,6 +85,8 @@ class AdamW(Adam):
     ----------
     Loshchilov & Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, https://arxiv.org/abs/1711.05101.
     """
+
+    variants = ()  # those of Adam
 
     weight_decay: NonNegative = 1e-2
     decoupled_weight_decay: Flag = True

@@ -37,6 +37,7 @@ class SGD(Rule):
     https://proceedings.mlr.press/v28/sutskever13.html.
     """
 
+    variants = ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})
     deciding = frozenset({"momentum", "dampening"})
     counts_steps_in_torch = False
 
