@@ -115,6 +115,8 @@ class ArrayParameters:
     first_element: int
     skipped: int
     def __init__(self) -> None: ...
+    @property
+    def size(self) -> int: ...
     def add_group(
         self,
         rule: str,
@@ -144,7 +146,7 @@ class ArrayParameters:
         grads: Sequence[Any],
         plans: tuple[Plan, ...],
         grad_scale: float,
-        whole: tuple[float, bool] | None,
+        known_squares: tuple[float, bool] | None,
         is_last: bool,
     ) -> bool: ...
     def accumulate(self, grads: Sequence[Any]) -> None: ...

@@ -47,14 +47,15 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         self._core = core
         #: The paths of the parameters, and their places among those of all groups.
         self.paths = paths
-        start = len(core.steps)
+        start = core.size
         self.members = range(start, start + len(arrays))
         # Where parameters are parts of larger ones.
         self._parts = parts
         kernel, master, state_dtype, has_ema, initial_state, initial_carried = self.keeping
         states = len(_core.RULES[kernel][0])
         core.add_group(kernel, arrays, paths, [initial_state] * states, initial_carried, master, state_dtype, has_ema)
-        self._keep_in(self._settings[1]["bounds"])
+        if (bounds := self._settings[1]["bounds"]) is not None:
+            self._keep_in(bounds)
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":
@@ -100,7 +101,7 @@ class ParamGroup(Group, MutableMapping[str, Any]):
 
     def _boxes(self, bounds: Bounds | None) -> list[tuple[Any, Any]]:
         """Return the bounds of each parameter as the kernel takes them: numbers, or arrays that lie as it does."""
-        parts = self._parts or map(_whole, self["params"], self.paths)
+        parts = self._parts or map(_part_of_all, self["params"], self.paths)
         return [self._box(bounds, array, part) for array, part in zip(self["params"], parts, strict=True)]
 
     def _keep_in(self, bounds: Bounds | None) -> None:
@@ -145,5 +146,5 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         return deepcopy(self.last_values())
 
 
-def _whole(array: NDArray[Any], path: str) -> Part:
+def _part_of_all(array: NDArray[Any], path: str) -> Part:
     return Part(path, array.shape, "C" if array.flags.c_contiguous else "F", 0, array.size)

@@ -90,7 +90,7 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
         group.load_schedule_state(states)
     for index, key in schedules:
         if key not in overrides:
-            name = key if index == checkpoint.WHOLE else f"param_groups[{index}][{key!r}]"
+            name = key if index == checkpoint.OPTIMIZER else f"param_groups[{index}][{key!r}]"
             message = f"{name} was a schedule and stays at its last value until it is set again"
             warnings.warn(message, stacklevel=2)
     return optimizer

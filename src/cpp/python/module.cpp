@@ -123,10 +123,10 @@ using pyadam::ArrayParameters;
 using pyadam::TensorParameters;
 
 bool step_part(ArrayParameters& parameters, const std::vector<std::size_t>& slots, const py::object& grads,
-               const py::tuple& plans, double grad_scale, const std::optional<std::pair<double, bool>>& whole,
+               const py::tuple& plans, double grad_scale, const std::optional<std::pair<double, bool>>& known_squares,
                bool is_last) {
   std::optional<pyadam::GradSquares> squares;
-  if (whole) squares = {whole->first, whole->second};
+  if (known_squares) squares = {known_squares->first, known_squares->second};
   return parameters.step_part(slots, grads, plans, grad_scale, squares, is_last);
 }
 
@@ -213,8 +213,8 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def(py::init<const py::list&, const py::list&>(), "addresses"_a, "dtypes"_a)
       .def_property_readonly("places", &GivenGradients::places);
 
-  py::class_<TensorParameters> addressed(m, "TensorParameters");
-  addressed.def(py::init<>())
+  py::class_<TensorParameters> tensor_parameters(m, "TensorParameters");
+  tensor_parameters.def(py::init<>())
       .def("add_group", &TensorParameters::add_group, "rule"_a, "master"_a, "state_dtype"_a, "has_ema"_a,
            "initial_carried"_a)
       .def("add", &TensorParameters::add, "path"_a, "group"_a, "address"_a, "size"_a, "dtype"_a, "kept"_a, "step"_a,
@@ -224,8 +224,8 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def("watch", &TensorParameters::watch, "tensors"_a, "beside"_a)
       .def("step", &TensorParameters::step, "gradients"_a, "plans"_a, "grad_scale"_a = 1.0, "watched"_a = py::none())
       .def_property_readonly("stepped", &TensorParameters::stepped);
-  pyadam::add_fast_method<TensorParameters, &step_of>(addressed, "step_of");
-  add_options(addressed);
+  pyadam::add_fast_method<TensorParameters, &step_of>(tensor_parameters, "step_of");
+  add_options(tensor_parameters);
 
   using pyadam::Snapshot;
   py::class_<Snapshot> snapshot(m, "Snapshot");
@@ -256,14 +256,15 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
       .def("accumulated_sums",
            [](const py::object& self) { return self.cast<const GradientArrays&>().accumulated_sums(self); });
 
-  py::class_<ArrayParameters> bound(m, "ArrayParameters");
-  bound.def(py::init<>())
+  py::class_<ArrayParameters> array_parameters(m, "ArrayParameters");
+  array_parameters.def(py::init<>())
+      .def_property_readonly("size", [](const ArrayParameters& self) { return self.engine().size(); })
       .def("add_group", &ArrayParameters::add_group, "rule"_a, "arrays"_a, "paths"_a, "initial_state"_a,
            "initial_carried"_a, "master"_a, "state_dtype"_a, "has_ema"_a)
       .def("set_bounds", &ArrayParameters::set_bounds, "index"_a, "lower"_a, "upper"_a)
       .def("check_gradients", &ArrayParameters::check_gradients, "grads"_a)
       .def("grad_squares", &ArrayParameters::grad_squares, "slots"_a, "grads"_a)
-      .def("step_part", &step_part, "slots"_a, "grads"_a, "plans"_a, "grad_scale"_a, "whole"_a, "is_last"_a)
+      .def("step_part", &step_part, "slots"_a, "grads"_a, "plans"_a, "grad_scale"_a, "known_squares"_a, "is_last"_a)
       .def("accumulate", &ArrayParameters::accumulate, "grads"_a)
       .def("clear_accumulated", &ArrayParameters::clear_accumulated)
       .def("check_parameters", &ArrayParameters::check_parameters)
@@ -281,6 +282,6 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
            [](const py::object& self) { return self.cast<const ArrayParameters&>().accumulated_sums(self); })
       .def_property_readonly("step_count", [](const ArrayParameters& self) { return self.engine().step_count(); })
       .def_property_readonly("arrays", &ArrayParameters::arrays);
-  pyadam::add_fast_method<ArrayParameters, &step_arrays>(bound, "step");
-  add_options(bound);
+  pyadam::add_fast_method<ArrayParameters, &step_arrays>(array_parameters, "step");
+  add_options(array_parameters);
 }

@@ -17,8 +17,8 @@ from ._atomic_file import replacing
 from ._json_values import Arrays, decode, dumps, encode, loads
 from ._safetensors import CheckpointError, Reader, Tensor, write
 
-#: Stands for the optimizer as a whole where others are numbers of groups.
-WHOLE = -1
+#: Stands for the optimizer where others are numbers of groups.
+OPTIMIZER = -1
 FORMAT = 1  # raised when an older pyadam could not read a file, or would read it wrongly
 
 

@@ -65,23 +65,23 @@ class ShardedStep:
         # The same on all ranks, as which gradients are None is.
         taken = [bucket for bucket in self._buckets if any(flat_grads[i] is not None for i in bucket.parameters)]
         means: Iterable[_Mean] = self._means(taken, flat_grads)
-        whole = None
+        squares = None
         if needs_norm:
             means = list(means)
-            whole = self._grad_squares(means, flat_grads)
-            if self._core.skip_nonfinite and whole[1]:
+            squares = self._grad_squares(means, flat_grads)
+            if self._core.skip_nonfinite and squares[1]:
                 for mean in means:
                     self._give_back(mean)
-                return self._update([], scale, whole, True)
+                return self._update([], scale, squares, True)
         gathers: deque[Gather] = deque()
         for mean in means:
-            self._update(mean.grads, scale, whole, False)
+            self._update(mean.grads, scale, squares, False)
             self._give_back(mean)
             with self._timed("communication"):
                 sources = self._shard.sources(mean.bucket, self._comm.rank)
                 self._gather(mean.bucket, sources, gathers)
         empty = [(piece, grad) for piece, grad in self._shard.empty_pieces() if flat_grads[piece.parameter] is not None]
-        self._update(empty, scale, whole, True)
+        self._update(empty, scale, squares, True)
         with self._timed("communication"):
             _finish(gathers)
         return True
@@ -108,9 +108,9 @@ class ShardedStep:
         if mean.buffer is not None:
             self._collectives.buffers.give(mean.buffer)
 
-    def _update(self, grads: Iterable[Any], scale: float, whole: tuple[float, bool] | None, is_last: bool) -> bool:
+    def _update(self, grads: Iterable[Any], scale: float, squares: tuple[float, bool] | None, is_last: bool) -> bool:
         with self._timed("update"):
-            return self._core.step_part(*self._shard.by_slot(grads), self._plans, scale, whole, is_last)
+            return self._core.step_part(*self._shard.by_slot(grads), self._plans, scale, squares, is_last)
 
     def _grad_squares(self, means: Sequence[_Mean], flat_grads: Sequence[Any]) -> tuple[float, bool]:
         """Return the sum of the squares of all gradients, and whether one is not finite: what one machine would find.

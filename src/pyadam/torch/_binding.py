@@ -18,7 +18,7 @@ from . import _state
 from ._bound import Bound, Member
 from ._elsewhere import Elsewhere
 from ._layout import check_parameter, is_distributed, local, read_in_place
-from ._options import OF_OPTIMIZER, GroupOptions
+from ._options import OPTIMIZER_EXTRAS, GroupOptions
 from ._watch import are_plain
 
 # Dtypes of parameters that need no `master`.
@@ -37,7 +37,7 @@ class BindingOptimizer(torch.optim.Optimizer):
     seed: int
 
     def _settings(self) -> tuple[Any, ...]:
-        """Return what the optimizer has as a whole, in the order of `OF_OPTIMIZER`."""
+        """Return what the optimizer has as a whole, in the order of `OPTIMIZER_EXTRAS`."""
         return self.clip_norm, self.skip_nonfinite, self.flush_denormals, self.seed
 
     def _unbind(self) -> None:
@@ -82,8 +82,8 @@ class BindingOptimizer(torch.optim.Optimizer):
         seen = self._read_options()
         given = self._settings()
         settings = {
-            key: value if value is OF_OPTIMIZER[key] else OPTIMIZER_FIELDS[key].checked(key, value)
-            for key, value in zip(OF_OPTIMIZER, given, strict=True)
+            key: value if value is OPTIMIZER_EXTRAS[key] else OPTIMIZER_FIELDS[key].checked(key, value)
+            for key, value in zip(OPTIMIZER_EXTRAS, given, strict=True)
         }
         plain = are_plain([p for group in self.param_groups for p in group["params"]])
         members, waiting, elsewhere = [], [], []

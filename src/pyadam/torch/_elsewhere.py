@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._options import OF_GROUPS, OF_OPTIMIZER
+from ._options import GROUP_EXTRAS, OPTIMIZER_EXTRAS
 
 
 class Elsewhere:
@@ -29,8 +29,10 @@ class Elsewhere:
             raise ValueError(
                 f"{name}: torch.optim has no class for this rule, so parameters must be on the CPU, found {device}"
             )
-        extras = {key: group[key] for key in OF_GROUPS if group[key] != OF_GROUPS[key]}
-        extras |= {key: settings[key] for key in OF_OPTIMIZER if settings[key] != OF_OPTIMIZER[key] and key != "seed"}
+        extras = {key: group[key] for key in GROUP_EXTRAS if group[key] != GROUP_EXTRAS[key]}
+        extras |= {
+            key: settings[key] for key in OPTIMIZER_EXTRAS if settings[key] != OPTIMIZER_EXTRAS[key] and key != "seed"
+        }
         if extras:
             raise ValueError(f"{name}: {', '.join(extras)} needs parameters on the CPU, found {device}")
         self._optimizer = cls([{**group, "params": self.params}])

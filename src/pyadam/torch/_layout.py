@@ -16,18 +16,18 @@ DTYPE_NAMES = {DTYPES[name]: name for name in _core.GRADIENT_DTYPES}
 
 _SMALL = _core.LARGE_MEMORY // 8  # elements, fewer of which, of any dtype, it leaves where they are
 
-# Types of tensors that a process has as a whole.
-WHOLE = (Tensor, torch.nn.Parameter)
+# Types of tensors that lie in one process.
+PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 
 
 def is_distributed(tensor: Any) -> bool:
     """Whether this is a DTensor, of which a process has a part."""
-    return type(tensor) not in WHOLE and hasattr(tensor, "to_local") and hasattr(tensor, "placements")
+    return type(tensor) not in PLAIN_TYPES and hasattr(tensor, "to_local") and hasattr(tensor, "placements")
 
 
 def local(tensor: Any) -> Tensor:
     """Return the part of a DTensor that this process has, or the tensor itself. To be called without gradients."""
-    here: Tensor = tensor if type(tensor) in WHOLE or not is_distributed(tensor) else tensor.to_local()
+    here: Tensor = tensor if type(tensor) in PLAIN_TYPES or not is_distributed(tensor) else tensor.to_local()
     return here
 
 
@@ -92,7 +92,7 @@ def state_like(p: Tensor, dtype: torch.dtype, index: int) -> Tensor:
     PyTorch begins all large tensors at one place of a page; these begin where those of NumPy's classes do.
     """
     size = p.numel() * dtype.itemsize
-    if type(p) not in WHOLE or _core.place_of(index, size, 0) == 0:
+    if type(p) not in PLAIN_TYPES or _core.place_of(index, size, 0) == 0:
         return torch.empty_like(p, dtype=dtype)
     memory = torch.empty(p.numel() + _core.PAGE // dtype.itemsize, dtype=dtype, device="cpu")
     begin = _core.place_of(index, size, memory.data_ptr()) - memory.data_ptr()

@@ -18,7 +18,7 @@ from ._binding import BindingOptimizer, is_left_alone
 from ._documentation import docstring_of
 from ._layout import check_parameter, local
 from ._loading import Protected, protected
-from ._options import OF_GROUPS, OF_OPTIMIZER, reject_unsupported_options
+from ._options import GROUP_EXTRAS, OPTIMIZER_EXTRAS, reject_unsupported_options
 from ._watch import are_plain
 
 
@@ -38,10 +38,10 @@ class Optimizer(BindingOptimizer):
         Accepted, and of use only to PyTorch's own classes: where they load the state, and on other devices.
     capturable, differentiable : bool, default False
         Must be False.
-    l1, bounds, clip_value, ema_decay, ema_warmup, master, state_dtype
+    {group_extras}
         Of groups, as for `pyadam.Optimizer`. `bounds` may be tensors; schedules are PyTorch's, not functions. `master`
         must be chosen for parameters of bfloat16 or float16. The average is ``state[p]["ema"]``: see `swap_ema`.
-    clip_norm, skip_nonfinite, flush_denormals, seed
+    {optimizer_extras}
         Of the optimizer as a whole, as for `pyadam.Optimizer`, and no part of `state_dict`. `clip_norm` is a number or
         None. The norm is that of the gradients that this optimizer has: DTensors, of which it has a part, are refused.
 
@@ -115,8 +115,8 @@ class Optimizer(BindingOptimizer):
             cls.__doc__ = docstring_of(cls, cls._rule)
 
     def _construct(self, params: Any, options: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
-        of_groups = dict(OF_GROUPS)
-        of_optimizer = dict(OF_OPTIMIZER)
+        of_groups = dict(GROUP_EXTRAS)
+        of_optimizer = dict(OPTIMIZER_EXTRAS)
         for key, value in extras.items():
             if key in of_groups:
                 of_groups[key] = value
@@ -142,7 +142,7 @@ class Optimizer(BindingOptimizer):
             If a parameter cannot be updated in place, or a hyperparameter is out of range.
         """
         for key in param_group:
-            if key in OF_OPTIMIZER:
+            if key in OPTIMIZER_EXTRAS:
                 raise TypeError(f"{key} is of the whole optimizer, not of a group")
         self._let_go()
         before = len(self.param_groups)
@@ -293,7 +293,7 @@ class Optimizer(BindingOptimizer):
     def __getstate__(self) -> dict[str, Any]:
         return {
             **super().__getstate__(),
-            **dict(zip(OF_OPTIMIZER, self._settings(), strict=True)),
+            **dict(zip(OPTIMIZER_EXTRAS, self._settings(), strict=True)),
             "skipped": self.skipped,
         }
 
@@ -306,6 +306,11 @@ class Optimizer(BindingOptimizer):
         super().__setstate__(state)
         for i, group in enumerate(self.param_groups):
             reject_unsupported_options(group, f"param_groups[{i}]")
+
+
+if Optimizer.__doc__ is not None:
+    for _name, _extras in (("group_extras", GROUP_EXTRAS), ("optimizer_extras", OPTIMIZER_EXTRAS)):
+        Optimizer.__doc__ = Optimizer.__doc__.replace(f"{{{_name}}}", ", ".join(_extras))
 
 
 def _is_watched(optimizer: torch.optim.Optimizer) -> bool:

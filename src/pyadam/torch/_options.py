@@ -21,8 +21,8 @@ _REFUSED = ("capturable", "differentiable")
 
 
 # Of the options that every class has, those that torch.optim's groups and optimizers lack.
-OF_GROUPS: dict[str, Any] = {key: value for key, value in GROUP_DEFAULTS.items() if key in Extras.__annotations__}
-OF_OPTIMIZER: dict[str, Any] = {
+GROUP_EXTRAS: dict[str, Any] = {key: value for key, value in GROUP_DEFAULTS.items() if key in Extras.__annotations__}
+OPTIMIZER_EXTRAS: dict[str, Any] = {
     key: value for key, value in OPTIMIZER_DEFAULTS.items() if key in Extras.__annotations__
 }
 

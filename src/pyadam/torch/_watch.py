@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import _core
-from ._layout import DTYPE_NAMES, WHOLE
+from ._layout import DTYPE_NAMES, PLAIN_TYPES
 from ._library import addresses_of
 
 _CODES = {dtype: _core.GRADIENT_DTYPES[name] for dtype, name in DTYPE_NAMES.items()}
@@ -43,7 +43,7 @@ class PlainWatch:
 def are_plain(params: list[Any]) -> bool:
     """Whether all certainly pass the checks of `_layout`, and their gradients too: a quick look, since most do."""
     exchange_api = getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    return exchange_api is not None and _core.are_plain(exchange_api, WHOLE, params)
+    return exchange_api is not None and _core.are_plain(exchange_api, PLAIN_TYPES, params)
 
 
 def given_gradients(grads: Sequence[Tensor | None]) -> _core.GivenGradients:
