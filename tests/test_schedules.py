@@ -337,7 +337,8 @@ def test_what_current_hands_out_changes_nothing() -> None:
     opt = pyadam.Adam(np.ones(2), bounds=(np.zeros(2), None))
     current = opt.param_groups[0].current
     current["bounds"][0][:] = 5.0
-    current["lr"] = 7.0
+    with pytest.raises(TypeError):
+        current["lr"] = 7.0
     assert opt.param_groups[0]["lr"] == 1e-3
     np.testing.assert_array_equal(opt.param_groups[0]["bounds"][0], np.zeros(2))
 

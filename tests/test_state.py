@@ -584,7 +584,7 @@ def test_the_state_can_be_saved_after_the_last_step_that_a_schedule_knows() -> N
 def test_a_group_reads_like_a_dict() -> None:
     w = np.ones(3)
     group = pyadam.Adam([w], lr=0.5).param_groups[0]
-    assert dict(group) == {"params": [w], **group.options}
+    assert dict(group) == {"params": (w,), **group.options}
     assert group["betas"] == (0.9, 0.999)
     assert group.get("lr") == 0.5
     assert group.get("momentum", "none") == "none"
@@ -646,8 +646,8 @@ def test_masked_arrays_are_no_bounds() -> None:
 def test_what_a_group_hands_out_changes_nothing() -> None:
     opt = stepped([np.ones(3)])
     with unchanged(opt):
-        opt.param_groups[0]["params"].clear()
-        opt.param_groups[0].options.clear()
+        for handed_out in (opt.param_groups[0]["params"], opt.param_groups[0].options, opt.param_groups[0].current):
+            assert not hasattr(handed_out, "clear")
         arrays_of(opt).clear()
 
 

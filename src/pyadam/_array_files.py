@@ -21,7 +21,7 @@ def save(optimizer: ArrayOptimizer, params: Any, has_groups: bool, path: str | o
     optimizer._core.check_parameters()  # or no optimizer could load it
     groups = optimizer.param_groups
     schedules = [(i, key) for i, group in enumerate(groups) for key in group.fields if group.is_scheduled(key)]
-    schedules += [(checkpoint.OPTIMIZER, "clip_norm")] * optimizer.has_clip_schedule
+    schedules += [(checkpoint.OPTIMIZER, "clip_norm")] * optimizer._has_clip_schedule
     state_dict = optimizer._exported(copy=False)
     others = {"own_options": state_dict["options"], "has_groups": has_groups}
     trees = [{"params": tree} for tree in params] if has_groups else params

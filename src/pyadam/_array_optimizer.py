@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, _state_dict
 from ._common_options import OPTIMIZER_FIELDS, SAVED_OPTIONS
+from ._hyperparameters import nearest
 from ._param_group import ParamGroup, Part
 from ._request import Request
 
@@ -24,7 +26,43 @@ ACCUMULATED = _Accumulated()
 
 
 class ArrayOptimizer:
-    """Base of the optimizers of NumPy arrays, of one process or of many."""
+    """Base of the optimizers of NumPy arrays, of one process or of many.
+
+    Hyperparameters of groups can be read and set as attributes, for all groups at once. Other names are refused, since
+    to set them would do nothing; a subclass of the user's may have attributes of its own.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        groups = vars(self).get("_groups", ())
+        if not groups or name not in groups[0].fields:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{nearest(name, self._names())}")
+        values = [group[name] for group in groups]
+        if any(value is not values[0] and not _are_equal(value, values[0]) for value in values):
+            raise ValueError(f"{name} differs between groups, found {values}: read param_groups[i][{name!r}]")
+        return values[0]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        groups = vars(self).get("_groups", ())
+        if groups and name in groups[0].fields:
+            changes = [{name: group.fields[name].setting(group.name_of(name), value)} for group in groups]
+            settings = [group.checked(change) for group, change in zip(groups, changes, strict=True)]
+            for group, setting, change in zip(groups, settings, changes, strict=True):
+                group.use(setting, change)
+            return
+        is_own = type(self).__module__.partition(".")[0] == __package__
+        if is_own and not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{nearest(name, self._names())}")
+        object.__setattr__(self, name, value)
+
+    def _names(self) -> list[str]:
+        groups = vars(self).get("_groups", ())
+        own = [name for name in dir(type(self)) if not name.startswith("_")]
+        return [*(groups[0].fields if groups else ()), *own]
+
+    @property
+    def param_groups(self) -> tuple[ParamGroup, ...]:
+        """The parameter groups, whose hyperparameters may be set between steps."""
+        return self._groups
 
     def _bind(self, asked: Request, parts: Sequence[Sequence[Part]] | None = None) -> None:
         """Bind the arrays that are asked for; with `parts`, these say of what each array is a part."""
@@ -32,12 +70,12 @@ class ArrayOptimizer:
         self._core = _core.ArrayParameters()
         self._core.state_dir = asked.own_options["state_dir"] or ""
         self._set_own(asked.own_options)
-        #: The parameter groups, whose hyperparameters may be set between steps.
-        self.param_groups: list[ParamGroup] = []
+        groups = []
         for i, (arrays, paths, values) in enumerate(asked.groups):
             own_parts = None if parts is None else parts[i]
-            self.param_groups.append(ParamGroup(asked.rule, values, i, self._core, arrays, paths, own_parts))
-        self._plans = tuple(group.plan for group in self.param_groups)
+            groups.append(ParamGroup(asked.rule, values, i, self._core, arrays, paths, own_parts))
+        self._groups = tuple(groups)
+        self._plans = tuple(group.plan for group in groups)
 
     # Schedules.
 
@@ -60,7 +98,7 @@ class ArrayOptimizer:
         if not is_scheduled:
             self._core.clip_norm = math.inf if checked is None else checked
         # In one statement, with no call in it, so that Ctrl-C comes before or after.
-        self._clip_norm, self.has_clip_schedule = checked, is_scheduled
+        self._clip_norm, self._has_clip_schedule = checked, is_scheduled
 
     def _clip_norm_at(self, step: int) -> float:
         value = OPTIMIZER_FIELDS["clip_norm"].checked(f"clip_norm({step})", self._clip_norm(step))
@@ -133,7 +171,7 @@ class ArrayOptimizer:
 
     def _exported(self, copy: bool) -> dict[str, Any]:
         """Return the state as a dict, with copies of its arrays or the live ones."""
-        clip_norm = self._clip_norm_at(max(self.step_count - 1, 0)) if self.has_clip_schedule else self._clip_norm
+        clip_norm = self._clip_norm_at(max(self.step_count - 1, 0)) if self._has_clip_schedule else self._clip_norm
         options = {**self._own_options(), "clip_norm": clip_norm}
         exported = _state_dict.export(self._core, self.param_groups, copy)
         return {**exported, "skipped": self.skipped, "options": options}
@@ -146,8 +184,15 @@ class ArrayOptimizer:
         def take_over() -> None:
             copy_in()
             self._core.skipped = skipped
-            if self.has_clip_schedule:
+            if self._has_clip_schedule:
                 options.pop("clip_norm", None)
             self._set_own(options)
 
         return take_over
+
+
+def _are_equal(a: Any, b: Any) -> bool:
+    """Whether two hyperparameters are equal; boxes may be of arrays."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)

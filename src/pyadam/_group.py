@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, NamedTuple
 
 from ._common_options import GROUP_FIELDS, OPTIMIZER_DEFAULTS
@@ -114,7 +114,7 @@ class Group:
             return False
         vars(self._rule)[key] = value
         if key in self._of_stages:
-            self._stages = None
+            self.__dict__["_stages"] = None
         return True
 
     def _use(self, settings: Settings) -> None:
@@ -157,9 +157,9 @@ class Group:
         return self.keeping.kernel
 
     @property
-    def options(self) -> dict[str, Any]:
-        """The hyperparameters as they were set, schedules as functions."""
-        return as_dict(self._settings)
+    def options(self) -> Mapping[str, Any]:
+        """The hyperparameters as they were set, schedules as functions; to set one, set it in the group."""
+        return MappingProxyType(as_dict(self._settings))
 
     def checked(self, changes: Mapping[str, Any]) -> Settings:
         """Return the settings with changes, checked one by one already; raise ValueError if they cannot be changed."""
@@ -204,7 +204,10 @@ class Group:
         Each is checked for its field alone.
         """
         if self._evaluated_at != step and self._scheduled:
-            self._evaluated_at = None
+            state = (
+                self.__dict__
+            )  # past the `__setattr__` of a subclass, which is for users and would take as long again
+            state["_evaluated_at"] = None
             for schedule, check, name, values, key in self._scheduled:
                 value = schedule(step)
                 try:
@@ -212,10 +215,10 @@ class Group:
                 except (TypeError, ValueError):
                     check(f"{name}({step})", value)  # says more
                     raise
-            self._evaluated_at = step
+            state["_evaluated_at"] = step
         stages = self._stages
         if stages is None or not self._has_fixed_stages:
-            stages = self._stages = self._stages_at(t)
+            stages = self.__dict__["_stages"] = self._stages_at(t)
         if carried is None:
             return stages, self._scalars(t)
         carried = self._rule.carry(t, carried)

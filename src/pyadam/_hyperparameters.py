@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Annotated, Any, NamedTuple
 
@@ -181,6 +181,19 @@ class Field(NamedTuple):
     def setting(self, name: str, value: Any) -> Any:
         """As `checked`, but a schedule passes as it is: its values are checked when they are used."""
         return value if self.is_schedule(value) else self.checked(name, value)
+
+
+# What other libraries call hyperparameters.
+_OTHER_NAMES = {"learning_rate": "lr", "step_size": "lr", "beta1": "betas", "beta2": "betas", "epsilon": "eps"}
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: the one that may have been meant, or nothing."""
+    from difflib import get_close_matches
+
+    names = list(names)
+    known = [_OTHER_NAMES[name]] if _OTHER_NAMES.get(name) in names else get_close_matches(name, names, 1)
+    return f"; did you mean {known[0]!r}?" if known else ""
 
 
 def fields_of(owner: type) -> dict[str, Field]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._group import Group, Settings, as_dict
-from ._hyperparameters import Bounds, representable
+from ._hyperparameters import Bounds, nearest, representable
 from .rules import Rule
 
 
@@ -57,9 +58,16 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         if (bounds := self._settings[1]["bounds"]) is not None:
             self._keep_in(bounds)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self).get("fields", ()):
+            raise AttributeError(f"a hyperparameter of a group is an item: {self.name}[{name!r}] = ...")
+        if not name.startswith("_") and name not in ("name", "fields", "keeping", "paths", "members"):
+            raise AttributeError(f"{self.name} has no attribute {name!r}{nearest(name, self.fields)}")
+        object.__setattr__(self, name, value)
+
     def __getitem__(self, key: str) -> Any:
         if key == "params":
-            return self._core.arrays[self.members.start : self.members.stop]
+            return tuple(self._core.arrays[self.members.start : self.members.stop])
         rule, common = self._settings
         return common[key] if key in common else vars(rule)[key]
 
@@ -141,9 +149,12 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         return as_dict(self.last_settings(self._core.step_count))
 
     @property
-    def current(self) -> dict[str, Any]:
-        """The hyperparameters of the last step, with schedules as the values they had; before it, of the first step."""
-        return deepcopy(self.last_values())
+    def current(self) -> Mapping[str, Any]:
+        """The hyperparameters of the last step, with schedules as the values they had; before it, of the first step.
+
+        They are a copy, which cannot be changed: to set a hyperparameter, set it in the group.
+        """
+        return MappingProxyType(deepcopy(self.last_values()))
 
 
 def _part_of_all(array: NDArray[Any], path: str) -> Part:

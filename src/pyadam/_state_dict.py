@@ -34,7 +34,7 @@ def export(core: _core.ArrayParameters, groups: Sequence[ParamGroup], copy: bool
                 buffers = {name: array.copy(order="K") for name, array in arrays.items()} if copy else arrays
                 state[i] = {"step": steps[i], **buffers}
                 state[i].update(zip(group.rule.carries, core.carried(i), strict=True))
-        values = group.current if copy else group.last_values()
+        values = dict(group.current) if copy else group.last_values()
         param_groups.append({**values, "params": list(group.members), "param_names": list(group.paths)})
         if schedule_state := group.schedule_state():
             param_groups[-1]["schedule_state"] = schedule_state

@@ -154,7 +154,7 @@ class Optimizer(ArrayOptimizer):
             if grad_scale != 1.0:
                 grad_scale = positive("grad_scale", grad_scale)
             try:
-                if self.has_clip_schedule:
+                if self._has_clip_schedule:
                     self._core.clip_norm = self._clip_norm_at(self._core.step_count)
                 has_stepped = self._core.step(flat_grads, self._plans, new_arrays, grad_scale, zero_grad)
             except BaseException:
@@ -394,7 +394,7 @@ class Optimizer(ArrayOptimizer):
         """Return all that the optimizer is made of, with its live state or a copy."""
         return {
             "trees": self.params if self._has_groups else [self.params],
-            "options": [group.options for group in self.param_groups],
+            "options": [dict(group.options) for group in self.param_groups],
             "own_options": self._own_options(),
             "has_groups": self._has_groups,
             "state_dict": self._exported(copy),

@@ -147,7 +147,7 @@ def _write_manifest(optimizer: ZeroRedundancyOptimizer, folder: Path, generation
         "pyadam_manifest": str(FORMAT),
         "pyadam": _core.__version__,
         "numpy": np.__version__,
-        "class": optimizer.optimizer_class.__name__,
+        "class": optimizer._optimizer_class.__name__,
         "generation": generation,
         "parameters": dumps([_identity(whole) for whole in optimizer._wholes]),
         "pieces": dumps(pieces),
@@ -289,7 +289,7 @@ class _Checkpoint:
             live = optimizer._shard.state_of(piece)
             state[slot] = {"step": steps[piece.parameter]}
             if "carried" in common:
-                carries = optimizer.optimizer_class._rule.carries
+                carries = optimizer._optimizer_class._rule.carries
                 state[slot].update(zip(carries, common["carried"][piece.parameter], strict=True))
             for name in self._kept[piece.parameter]:  # of one that is not known here, the plain optimizer will say so
                 state[slot][name] = self.read(piece, name, live[name].dtype) if name in live else np.empty(0)

@@ -133,8 +133,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
             self._collectives = Collectives(
                 self._comm, self._wholes, deterministic, facts["gradient_dtype"], facts["parameter_dtype"]
             )
-        #: The class of which this is the counterpart.
-        self.optimizer_class = optimizer_class
+        self._optimizer_class = optimizer_class
         self._structure, self._has_groups = asked.structure, asked.has_groups
         self._flat_params = [whole.flat(array) for whole, array in zip(self._wholes, self._arrays, strict=True)]
         self._has_masters = facts["parameter_dtype"] is not None
@@ -219,7 +218,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
             raise RuntimeError("a step of this optimizer is already running: a schedule called step()")
         self._is_evaluating = True
         try:
-            if self.has_clip_schedule:
+            if self._has_clip_schedule:
                 self._core.clip_norm = self._clip_norm_at(self.step_count)
             for group in self.param_groups:
                 group.evaluate(self.step_count)
@@ -396,5 +395,5 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
 
     def __repr__(self) -> str:
         groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
-        shard = f"shard of {self.optimizer_class.__name__}({groups}\n)"
+        shard = f"shard of {self._optimizer_class.__name__}({groups}\n)"
         return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, {shard})"

@@ -107,10 +107,12 @@ class Optimizer(BindingOptimizer):
 
     #: Options of groups that no argument sets.
     _fixed: ClassVar[Mapping[str, Any]] = {}
+    _hyperparameters: ClassVar[frozenset[str]] = frozenset()
     #: Whether all state begins at construction, not in a parameter's first step.
     _begins_at_once: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
+        cls._hyperparameters = frozenset({*cls._rule.fields, *GROUP_EXTRAS})
         if "_rule" in vars(cls) and cls.__doc__ is not None:
             cls.__doc__ = docstring_of(cls, cls._rule)
 
@@ -132,6 +134,13 @@ class Optimizer(BindingOptimizer):
         super().__init__(params, {**options, **self._fixed, **of_groups})
         if self._begins_at_once:
             self._begin()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._hyperparameters:
+            raise AttributeError(
+                f"hyperparameters are those of groups: for group in optimizer.param_groups: group[{name!r}] = ..."
+            )
+        object.__setattr__(self, name, value)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, as in `torch.optim`; its parameters and hyperparameters are checked.
