@@ -99,3 +99,52 @@ def test_torch_refuses_names_of_hyperparameters_alone() -> None:
     optimizer.of_the_trainer = 1
     optimizer.clip_norm = 0.5
     assert (optimizer.of_the_trainer, optimizer.clip_norm) == (1, 0.5)
+
+
+def test_the_message_of_a_refused_state_has_what_differs_alone() -> None:
+    p = np.ones(2)
+    saved = pyadam.Adam(p.copy(), ema_decay=0.5, weight_decay=0.1).state_dict()
+    with pytest.raises(
+        ValueError, match=r"^param_groups\[0\]\['weight_decay'\], param_groups\[0\]\['ema_decay'\] would"
+    ):
+        pyadam.Adam(p).load_state_dict(saved)
+    opt = pyadam.Adam(p)
+    opt.step(np.ones(2))
+    state = opt.state_dict()
+    state["state"][0]["exp_avg"] = None
+    with pytest.raises(ValueError, match=r"without a value for \['exp_avg'\]"):
+        opt.load_state_dict(state)
+
+
+@pytest.mark.parametrize("front_end", ["pyadam", "pyadam.torch"])
+def test_a_schedule_that_ends_below_zero_by_rounding_ends_at_zero(front_end: str) -> None:
+    def rate(step: int) -> float:
+        return 0.3 - 0.1 * step
+
+    assert -1e-16 < rate(3) < 0
+    if front_end == "pyadam":
+        p = np.ones(2)
+        opt = pyadam.SGD(p, lr=rate)
+        for _ in range(4):
+            opt.step(np.ones(2))
+        assert opt.param_groups[0].current["lr"] == 0.0
+        with pytest.raises(ValueError, match=r"lr'\]\(4\) must be a finite number >= 0"):
+            opt.step(np.ones(2))
+        return
+    torch = pytest.importorskip("torch")
+    from pyadam.torch import SGD
+
+    t = torch.ones(2)
+    t.grad = torch.ones(2)
+    optimizer = SGD([t], lr=rate(3))
+    optimizer.step()
+    assert torch.equal(t, torch.ones(2))
+
+
+def test_a_class_is_no_schedule() -> None:
+    found = r"lr.* a function of the step, found the class (Cosine|float)"
+    with pytest.raises(TypeError, match=found):
+        pyadam.Adam(np.ones(1), lr=pyadam.schedules.Cosine)
+    opt = pyadam.Adam(np.ones(1))
+    with pytest.raises(TypeError, match=found):
+        opt.lr = float

@@ -591,7 +591,9 @@ def test_a_group_reads_like_a_dict() -> None:
     assert "lr" in group
     assert "momentum" not in group
     assert len(group) == len(list(group)) == 1 + len(group.options)
-    assert repr(group).startswith("ParamGroup(1 arrays, lr=0.5, ")
+    assert repr(group) == "ParamGroup(1 array, lr=0.5)"
+    other = pyadam.Adam([w, w.copy()], bounds=(0, np.ones(3))).param_groups[0]
+    assert repr(other) == "ParamGroup(2 arrays, lr=0.001, bounds=(0.0, array([1., 1., 1.])))"
     with raises(KeyError, "momentum"):
         group["momentum"]
 

@@ -139,10 +139,13 @@ def test_a_parameter_without_gradient_does_not_age_and_goes_on_rightly(case: Cas
     [(np.ones(SIZE), None), ([np.ones(SIZE)], [None]), ([{"params": {"w": np.ones(SIZE)}}], [{"w": None}])],
     ids=["one array", "list", "groups"],
 )
-def test_a_step_without_any_gradient_changes_no_parameter(params: Any, grads: Any) -> None:
+def test_a_step_without_any_gradient_is_refused(params: Any, grads: Any) -> None:
     opt = pyadam.Adam(params, weight_decay=0.1)
-    opt.step(grads)
+    for call in (opt.step, opt.accumulate):
+        with pytest.raises(ValueError, match=r"every gradient is None, .* was a `return` forgotten"):
+            call(grads)
     assert opt.state_dict()["state"] == {}
+    assert (opt.step_count, opt.accumulated) == (0, 0)
     np.testing.assert_array_equal(arrays_of(opt)[0], np.ones(SIZE))
 
 

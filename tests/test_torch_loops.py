@@ -188,7 +188,7 @@ def test_steps_in_the_backward_pass() -> None:
 
 def test_grad_scaler_unscales_on_the_way_and_skips_what_overflowed() -> None:
     nets, scales, steps = [], [], []
-    for module, options in ((pyadam.torch, {}), (torch.optim, {"fused": True})):
+    for module, options in ((pyadam.torch, {"fused": True}), (torch.optim, {"fused": True})):
         net = model().float()
         optimizer = module.Adam(net.parameters(), lr=0.01, **options)
         scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=3)
@@ -209,6 +209,31 @@ def test_grad_scaler_unscales_on_the_way_and_skips_what_overflowed() -> None:
     assert scales[0] == scales[1]
     assert steps[0] == steps[1] == [7.0] * 4
     for p, q in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        torch.testing.assert_close(p, q)
+
+
+def test_grad_scaler_treats_it_as_torchs_default_unless_it_is_asked_for() -> None:
+    """Trainers refuse to clip gradients of optimizers that unscale them on their own."""
+    for options in ({}, {"fused": False}, {"foreach": True}):
+        ours, theirs = (module.Adam(model().parameters(), **options) for module in (pyadam.torch, torch.optim))
+        for optimizer in (ours, theirs):
+            assert not getattr(optimizer, "_step_supports_amp_scaling", False)
+
+    def run(module: Any) -> Any:
+        net = model().float()
+        optimizer = module.SGD(net.parameters(), lr=0.01)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=3)
+        for step in range(8):
+            optimizer.zero_grad()
+            loss = net(batch(step).float()).square().mean() * (float("inf") if step == 4 else 1.0)
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+            scaler.step(optimizer)
+            scaler.update()
+        return net
+
+    for p, q in zip(run(pyadam.torch).parameters(), run(torch.optim).parameters(), strict=True):
         torch.testing.assert_close(p, q)
 
 

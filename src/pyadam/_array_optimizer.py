@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, _state_dict
 from ._common_options import OPTIMIZER_FIELDS, SAVED_OPTIONS
-from ._hyperparameters import nearest
+from ._hyperparameters import is_same, nearest
 from ._param_group import ParamGroup, Part
 from ._request import Request
+from ._structure import Node
 
 
 class _Accumulated:
@@ -32,12 +32,14 @@ class ArrayOptimizer:
     to set them would do nothing; a subclass of the user's may have attributes of its own.
     """
 
+    _structure: Node
+
     def __getattr__(self, name: str) -> Any:
         groups = vars(self).get("_groups", ())
         if not groups or name not in groups[0].fields:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{nearest(name, self._names())}")
         values = [group[name] for group in groups]
-        if any(value is not values[0] and not _are_equal(value, values[0]) for value in values):
+        if any(not is_same(value, values[0]) for value in values):
             raise ValueError(f"{name} differs between groups, found {values}: read param_groups[i][{name!r}]")
         return values[0]
 
@@ -76,6 +78,13 @@ class ArrayOptimizer:
             groups.append(ParamGroup(asked.rule, values, i, self._core, arrays, paths, own_parts))
         self._groups = tuple(groups)
         self._plans = tuple(group.plan for group in groups)
+
+    def _flat_gradients(self, grads: Any) -> Sequence[Any]:
+        """Return the gradients in the order of the parameters; raise ValueError if there are none."""
+        flat = self._structure.leaves(grads, "grads")
+        if flat[0] is None and all(grad is None for grad in flat):
+            raise ValueError("every gradient is None, so nothing would be trained: was a `return` forgotten?")
+        return flat
 
     # Schedules.
 
@@ -189,10 +198,3 @@ class ArrayOptimizer:
             self._set_own(options)
 
         return take_over
-
-
-def _are_equal(a: Any, b: Any) -> bool:
-    """Whether two hyperparameters are equal; boxes may be of arrays."""
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b)

@@ -9,7 +9,7 @@ from types import FunctionType, MappingProxyType
 from typing import Any, NamedTuple
 
 from ._common_options import GROUP_FIELDS, OPTIMIZER_DEFAULTS
-from ._hyperparameters import Field
+from ._hyperparameters import Field, is_same
 from .rules import Rule
 
 # Of the kernel's stages: sign and clip_value of the gradient, l2, l1, the parameter's decay, the rate of its average.
@@ -182,7 +182,7 @@ class Group:
 
     def _named(self, changes: Mapping[str, Any]) -> str:
         before = self.options
-        return ", ".join(self.name_of(key) for key in changes if changes[key] is not before[key])
+        return ", ".join(self.name_of(key) for key in changes if not is_same(changes[key], before[key]))
 
     def is_scheduled(self, key: str) -> bool:
         """Whether the hyperparameter is a function of the step."""

@@ -51,6 +51,12 @@ decay_rate = number_in(0, math.nextafter(1, 0), "in [0, 1)")
 positive = number_in(math.nextafter(0, 1), math.inf, "> 0")
 
 
+def step_size(name: str, value: Any) -> float:
+    """Check a number >= 0; what is below by rounding, as at the end of a schedule, is 0."""
+    is_rounded = _is_number(value) and -1e-12 < _to_float(value) < 0
+    return 0.0 if is_rounded else non_negative(name, value)
+
+
 def betas(name: str, value: Any) -> tuple[float, float]:
     """Check a pair of decay rates."""
     if not (isinstance(value, (tuple, list)) and len(value) == 2):
@@ -180,7 +186,16 @@ class Field(NamedTuple):
 
     def setting(self, name: str, value: Any) -> Any:
         """As `checked`, but a schedule passes as it is: its values are checked when they are used."""
+        if isinstance(value, type) and not self.is_fixed:
+            raise TypeError(f"{name} must be a number or a function of the step, found the class {value.__name__}")
         return value if self.is_schedule(value) else self.checked(name, value)
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """Whether two hyperparameters are the same or equal; boxes may be of arrays."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return a is b or (len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True)))
+    return a is b or bool(a == b)
 
 
 # What other libraries call hyperparameters.
@@ -205,6 +220,7 @@ def fields_of(owner: type) -> dict[str, Field]:
 
 #: The types of the fields of rules. A field may hold a schedule until a step evaluates it, where it is not fixed.
 NonNegative = Annotated[float, Field(non_negative)]
+StepSize = Annotated[float, Field(step_size)]
 FixedNonNegative = Annotated[float, Field(non_negative, is_fixed=True)]
 Fraction = Annotated[float, Field(fraction)]
 Betas = Annotated[tuple[float, float], Field(betas)]

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._common_options import GROUP_DEFAULTS
 from ._group import Group, Settings, as_dict
-from ._hyperparameters import Bounds, nearest, representable
+from ._hyperparameters import Bounds, is_same, nearest, representable
 from .rules import Rule
 
 
@@ -91,8 +92,10 @@ class ParamGroup(Group, MutableMapping[str, Any]):
         return 1 + len(self.fields)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
-        return f"ParamGroup({len(self.members)} arrays, {shown})"
+        defaults = {**self.rule.defaults, **GROUP_DEFAULTS}
+        shown = {key: value for key, value in self.options.items() if key == "lr" or not is_same(value, defaults[key])}
+        arrays = f"{len(self.members)} array{'s' * (len(self.members) != 1)}"
+        return f"ParamGroup({', '.join([arrays, *(f'{key}={value!r}' for key, value in shown.items())])})"
 
     def checked(self, changes: Mapping[str, Any]) -> Settings:
         """Return the settings with changes, checked one by one already; raise ValueError if they cannot be changed."""

@@ -17,6 +17,7 @@ from ._param_group import ParamGroup
 
 # Keys of PyTorch's groups that say how PyTorch shall compute, or are its scheduler's own.
 _IGNORED = frozenset({"foreach", "fused", "capturable", "differentiable", "initial_lr"})
+_NO_HYPERPARAMETERS = {"params", "param_names", "schedule_state"} | _IGNORED
 
 # What is kept beside the state that other libraries keep too.
 _OWN_STATE = frozenset({"master", "low_bits", "ema"})
@@ -110,7 +111,9 @@ def checked(
 def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> tuple[Settings, dict[str, Any]]:
     """Return the group's settings with those of `given`, checked, and which these are. Schedules stay."""
     changes = {}
-    for key in given.keys() - {"params", "param_names", "schedule_state"} - _IGNORED:
+    for key in given:
+        if key in _NO_HYPERPARAMETERS:
+            continue
         if key not in group.fields:
             raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
         value = group.fields[key].checked(f"{where}[{key!r}]", given[key])
@@ -129,9 +132,12 @@ def _state(
         entries.setdefault("step", 1)
     # What only pyadam keeps begins anew, from the parameter, where another library's state is taken over.
     wanted = [name for name in live if is_own or name in entries or name not in _OWN_STATE]
-    if entries.keys() - set(group.rule.carries) != {"step", *wanted}:
+    found, needed = entries.keys() - set(group.rule.carries), {"step", *wanted}
+    if found != needed:
+        missing, others = sorted(needed - found), sorted(map(str, found - needed))
         raise ValueError(
-            f"state of {path} must have {['step', *wanted]} for the rule {group.kernel!r}, found {list(given)}"
+            f"state of {path} must have {['step', *wanted]} for the rule {group.kernel!r}, found {list(given)}: "
+            f"{f'without a value for {missing}' if missing else f'{others} are not of this rule'}"
         )
     buffers = {}
     for name in wanted:

@@ -142,14 +142,14 @@ class Optimizer(ArrayOptimizer):
             If a gradient is not an array of a floating dtype.
         ValueError
             If a structure, shape or dtype does not fit, if a gradient shares memory with a parameter, or with
-            `zero_grad` with another gradient, if a schedule returns a value out of range, or if there are no gradients.
+            `zero_grad` with another gradient, if a schedule returns a value out of range, or if every gradient is None.
         RuntimeError
             Within `swap_ema`; in a forked child, if there is a `state_dir`, whose files are the parent's.
         """
         with self._lock:
             if self._is_swapped or self._shares_files:
                 self._check_usable("step")
-            flat_grads = None if grads is ACCUMULATED else self._structure.leaves(grads, "grads")
+            flat_grads = None if grads is ACCUMULATED else self._flat_gradients(grads)
             new_arrays = None if params is None else self._structure.leaves(params, "params")
             if grad_scale != 1.0:
                 grad_scale = positive("grad_scale", grad_scale)
@@ -194,7 +194,7 @@ class Optimizer(ArrayOptimizer):
         """
         with self._lock:
             self._check_usable("accumulate")
-            self._core.accumulate(self._structure.leaves(grads, "grads"))
+            self._core.accumulate(self._flat_gradients(grads))
 
     def zero_grad(self) -> None:
         """Forget the gradients given to `accumulate` since the last step."""

@@ -1,6 +1,7 @@
 // The plans of a step: made once for all parameters of a group that have the same age.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -54,13 +55,22 @@ class Plans {
     std::size_t place;
   };
 
-  // By bits: a NaN is itself.
-  static bool is_same(const Carried& a, const Carried& b) { return std::memcmp(&a, &b, sizeof(Carried)) == 0; }
+  // Numbers are compared by their bits, so that a NaN is itself.
+  using Bits = std::array<std::uint64_t, max_carried>;
+
+  static Bits bits(const Carried& carried) {
+    static_assert(sizeof(Bits) == sizeof(Carried));
+    Bits bits;
+    std::memcpy(bits.data(), carried.data(), sizeof(Bits));
+    return bits;
+  }
+
+  static bool is_same(const Carried& a, const Carried& b) { return bits(a) == bits(b); }
 
   struct ByBits {
     bool operator()(const Key& a, const Key& b) const {
       if (a.group != b.group) return a.group < b.group;
-      return a.t != b.t ? a.t < b.t : std::memcmp(&a.before, &b.before, sizeof(Carried)) < 0;
+      return a.t != b.t ? a.t < b.t : bits(a.before) < bits(b.before);
     }
   };
 

@@ -232,7 +232,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
                 f"step() was given gradients while {accumulated} are accumulated: add these with accumulate() and call "
                 "step() without any, or forget the others with zero_grad()"
             )
-        checked = self._checks.checked(self._structure.leaves(grads, "grads"))
+        checked = self._checks.checked(self._flat_gradients(grads))
         return [None if grad is None else whole.flat(grad) for whole, grad in zip(self._wholes, checked, strict=True)]
 
     def _accumulated(self, count: int) -> list[Any]:
@@ -262,7 +262,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
             Within `swap_ema`.
         """
         self._check_usable("accumulate")
-        self._checks.accumulate(self._structure.leaves(grads, "grads"))
+        self._checks.accumulate(self._flat_gradients(grads))
 
     def zero_grad(self) -> None:
         """Forget the gradients given to `accumulate` since the last step; not collective."""

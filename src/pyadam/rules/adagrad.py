@@ -1,6 +1,6 @@
 """Steps divided by the root of squared gradients: Adagrad, Adadelta and RMSprop."""
 
-from .._hyperparameters import FixedNonNegative, Flag, Fraction, NonNegative
+from .._hyperparameters import FixedNonNegative, Flag, Fraction, NonNegative, StepSize
 from ._rule import Rule
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
@@ -34,7 +34,7 @@ class Adagrad(Rule):
 
     name = "adagrad"
 
-    lr: NonNegative = 1e-2
+    lr: StepSize = 1e-2
     lr_decay: NonNegative = 0.0
     weight_decay: NonNegative = 0.0
     initial_accumulator_value: FixedNonNegative = 0.0
@@ -80,7 +80,7 @@ class Adadelta(Rule):
 
     name = "adadelta"
 
-    lr: NonNegative = 1.0
+    lr: StepSize = 1.0
     rho: Fraction = 0.9
     eps: NonNegative = 1e-6
     weight_decay: NonNegative = 0.0
@@ -130,7 +130,7 @@ class RMSprop(Rule):
     variants = ({}, {"momentum": 0.9}, {"centered": True}, {"centered": True, "momentum": 0.9})
     deciding = frozenset({"momentum"})
 
-    lr: NonNegative = 1e-2
+    lr: StepSize = 1e-2
     alpha: Fraction = 0.99
     eps: NonNegative = 1e-8
     weight_decay: NonNegative = 0.0

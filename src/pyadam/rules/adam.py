@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from .._hyperparameters import Betas, Flag, NonNegative
+from .._hyperparameters import Betas, Flag, NonNegative, StepSize
 from ._rule import Rule
 
 __all__ = ["LAMB", "Adam", "AdamW", "Adamax", "NAdam", "RAdam"]
@@ -41,7 +41,7 @@ class Adam(Rule):
 
     variants: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"amsgrad": True})
 
-    lr: NonNegative = 1e-3
+    lr: StepSize = 1e-3
     betas: Betas = (0.9, 0.999)
     eps: NonNegative = 1e-8
     weight_decay: NonNegative = 0.0
@@ -126,7 +126,7 @@ class NAdam(Rule):
 
     name = "nadam"
 
-    lr: NonNegative = 2e-3
+    lr: StepSize = 2e-3
     betas: Betas = (0.9, 0.999)
     eps: NonNegative = 1e-8
     weight_decay: NonNegative = 0.0
@@ -185,7 +185,7 @@ class RAdam(Rule):
 
     name = "radam"
 
-    lr: NonNegative = 1e-3
+    lr: StepSize = 1e-3
     betas: Betas = (0.9, 0.999)
     eps: NonNegative = 1e-8
     weight_decay: NonNegative = 0.0
@@ -234,7 +234,7 @@ class Adamax(Rule):
 
     name = "adamax"
 
-    lr: NonNegative = 2e-3
+    lr: StepSize = 2e-3
     betas: Betas = (0.9, 0.999)
     eps: NonNegative = 1e-8
     weight_decay: NonNegative = 0.0
@@ -276,7 +276,7 @@ class LAMB(Rule):
     name = "lamb"
     needs_whole_parameters = True
 
-    lr: NonNegative = 1e-3
+    lr: StepSize = 1e-3
     betas: Betas = (0.9, 0.999)
     eps: NonNegative = 1e-6
     weight_decay: NonNegative = 0.0

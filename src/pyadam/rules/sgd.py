@@ -1,6 +1,6 @@
 """Gradient descent with momentum, and Lion, which steps by its sign."""
 
-from .._hyperparameters import Betas, Flag, Fraction, NonNegative
+from .._hyperparameters import Betas, Flag, Fraction, NonNegative, StepSize
 from ._rule import Rule
 
 __all__ = ["SGD", "Lion"]
@@ -41,7 +41,7 @@ class SGD(Rule):
     deciding = frozenset({"momentum", "dampening"})
     counts_steps_in_torch = False
 
-    lr: NonNegative = 1e-3
+    lr: StepSize = 1e-3
     momentum: NonNegative = 0.0
     dampening: Fraction = 0.0
     weight_decay: NonNegative = 0.0
@@ -97,7 +97,7 @@ class Lion(Rule):
 
     name = "lion"
 
-    lr: NonNegative = 1e-4
+    lr: StepSize = 1e-4
     betas: Betas = (0.9, 0.99)
     weight_decay: NonNegative = 0.0
     decoupled_weight_decay: Flag = True

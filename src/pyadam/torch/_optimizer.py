@@ -35,7 +35,8 @@ class Optimizer(BindingOptimizer):
         As for `torch.optim`. On the CPU: of float32, float64, bfloat16 or float16, each filling its memory without
         gaps or overlaps, in any order of its dimensions (``channels_last``, transposed). DTensors too.
     foreach, fused : bool or None, default None
-        Accepted, and of use only to PyTorch's own classes: where they load the state, and on other devices.
+        Accepted, and of use to PyTorch's own classes: where they load the state, and on other devices. ``fused=True``
+        also tells `torch.amp.GradScaler` that `step` unscales gradients itself.
     capturable, differentiable : bool, default False
         Must be False.
     {group_extras}
@@ -77,7 +78,8 @@ class Optimizer(BindingOptimizer):
     -----
     State is of the arithmetic's type, float32 where parameters are of bfloat16, or as `state_dtype` says; PyTorch's is
     of the parameter's. `load_state_dict` takes both, and PyTorch's takes this one, each with copies of its own.
-    Gradients are never written to, not even by `torch.amp.GradScaler`: they are unscaled on their way.
+    Gradients are never written to by `step`. `torch.amp.GradScaler` unscales them in place, as for PyTorch's default
+    optimizers; with ``fused=True`` it leaves that to `step`, which does it on their way.
 
     On the CPU the bits are those of the NumPy class, for any number of threads; PyTorch's differ by rounding.
     A gradient may lie in memory otherwise than its parameter; ``fused=True`` of PyTorch 2.13 reads such a one wrongly.
@@ -102,9 +104,6 @@ class Optimizer(BindingOptimizer):
     tensor([-0.3000, -0.4000])
     """
 
-    #: Tells `torch.amp.GradScaler` to set `grad_scale` and `found_inf`, as for PyTorch's fused optimizers.
-    _step_supports_amp_scaling = True
-
     #: Options of groups that no argument sets.
     _fixed: ClassVar[Mapping[str, Any]] = {}
     _hyperparameters: ClassVar[frozenset[str]] = frozenset()
@@ -127,6 +126,9 @@ class Optimizer(BindingOptimizer):
             else:
                 raise TypeError(f"{type(self).__name__} has no option {key!r}")
         self.__dict__.update(of_optimizer)
+        if options.get("fused"):
+            #: Tells `torch.amp.GradScaler` to set `grad_scale` and `found_inf`, as PyTorch's fused optimizers do.
+            self._step_supports_amp_scaling = True
         #: Number of steps skipped for a gradient that was not finite.
         self.skipped = 0
         self._is_swapped = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from operator import is_
 from typing import Any
 
@@ -25,9 +24,6 @@ GROUP_EXTRAS: dict[str, Any] = {key: value for key, value in GROUP_DEFAULTS.item
 OPTIMIZER_EXTRAS: dict[str, Any] = {
     key: value for key, value in OPTIMIZER_DEFAULTS.items() if key in Extras.__annotations__
 }
-
-# Schedules such as LinearLR end this near to zero, on either side of it.
-_ROUNDING = 1e-12
 
 # Types of values that are no tensors and hold none.
 _PLAIN = frozenset({float, int, bool, str, type(None)})
@@ -121,8 +117,6 @@ class GroupOptions(Group):
         name = self.name_of(key)
         if not _is_plain(value):
             value = _bounds(value) if key == "bounds" else _number(value, name)
-        if key == "lr" and isinstance(value, Real) and -_ROUNDING < float(value) < 0:
-            value = 0.0
         return self.fields[key].checked(name, value)
 
     def _describe(self, settings: Settings) -> None:
