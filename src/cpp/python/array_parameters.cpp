@@ -141,6 +141,7 @@ bool ArrayParameters::step(const py::object& grads, const py::tuple& plans, cons
   if (!new_arrays.is_none()) {
     new_views = exchanged(new_arrays);
     std::vector<void*> data;
+    data.reserve(new_views.size());
     for (const NamedView& parameter : new_views) data.push_back(parameter.view.data);
     exchange = engine_.exchange_for(std::move(data));
   }
