@@ -233,7 +233,7 @@ ENDINGS = {
     """,
     "an optimizer in a cycle": """
         opt.step(g)
-        opt.itself = opt
+        opt._itself = opt
     """,
     "an optimizer that a module holds": """
         opt.step(g)
