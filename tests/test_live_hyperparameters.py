@@ -47,9 +47,10 @@ def test_a_value_that_is_refused_changes_no_group() -> None:
 )
 def test_an_unknown_attribute_raises_and_names_the_nearest(name: str, meant: str) -> None:
     opt = pyadam.Adam(np.ones(1))
-    for use in (lambda: getattr(opt, name), lambda: setattr(opt, name, 0.5)):
-        with pytest.raises(AttributeError, match=f"Adam has no attribute '{name}'; did you mean '{meant}'"):
-            use()
+    with pytest.raises(AttributeError, match=f"Adam has no attribute '{name}'; did you mean '{meant}'"):
+        setattr(opt, name, 0.5)
+    with pytest.raises(AttributeError, match=name):
+        getattr(opt, name)
     with pytest.raises(AttributeError, match=r"no attribute .nothing_like_it.$"):
         opt.nothing_like_it = 1
 

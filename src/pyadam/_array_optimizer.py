@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -25,6 +25,52 @@ class _Accumulated:
 ACCUMULATED = _Accumulated()
 
 
+class OfGroups:
+    """A hyperparameter of groups as an attribute of the optimizer.
+
+    A descriptor, not `__getattr__`, which would slow down every other attribute of a step.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.__doc__ = f"`{name}` of all groups, which agree; to set it sets that of all."
+
+    def __get__(self, optimizer: Any, owner: Any = None) -> Any:
+        if optimizer is None:
+            return self
+        groups, name = self._groups(optimizer), self._name
+        values = [group[name] for group in groups]
+        if any(not is_same(value, values[0]) for value in values):
+            raise ValueError(f"{name} differs between groups, found {values}: read param_groups[i][{name!r}]")
+        return values[0]
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        groups, name = self._groups(optimizer), self._name
+        changes = [{name: group.fields[name].setting(group.name_of(name), value)} for group in groups]
+        settings = [group.checked(change) for group, change in zip(groups, changes, strict=True)]
+        for group, setting, change in zip(groups, settings, changes, strict=True):
+            group.use(setting, change)
+
+    def _groups(self, optimizer: Any) -> tuple[ParamGroup, ...]:
+        groups: tuple[ParamGroup, ...] = optimizer.param_groups
+        if self._name not in groups[0].fields:
+            raise AttributeError(f"the rule of this optimizer has no {self._name}")
+        return groups
+
+
+def refuse_nothing(grads: Sequence[Any]) -> None:
+    """Raise ValueError if every gradient is None."""
+    if all(grad is None for grad in grads):
+        raise ValueError("every gradient is None, so nothing would be trained: was a `return` forgotten?")
+
+
+def expose(cls: type, names: Iterable[str]) -> None:
+    """Make hyperparameters attributes of a class."""
+    for name in names:
+        if not hasattr(cls, name):
+            setattr(cls, name, OfGroups(name))
+
+
 class ArrayOptimizer:
     """Base of the optimizers of NumPy arrays, of one process or of many.
 
@@ -34,32 +80,14 @@ class ArrayOptimizer:
 
     _structure: Node
 
-    def __getattr__(self, name: str) -> Any:
-        groups = vars(self).get("_groups", ())
-        if not groups or name not in groups[0].fields:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{nearest(name, self._names())}")
-        values = [group[name] for group in groups]
-        if any(not is_same(value, values[0]) for value in values):
-            raise ValueError(f"{name} differs between groups, found {values}: read param_groups[i][{name!r}]")
-        return values[0]
-
     def __setattr__(self, name: str, value: Any) -> None:
-        groups = vars(self).get("_groups", ())
-        if groups and name in groups[0].fields:
-            changes = [{name: group.fields[name].setting(group.name_of(name), value)} for group in groups]
-            settings = [group.checked(change) for group, change in zip(groups, changes, strict=True)]
-            for group, setting, change in zip(groups, settings, changes, strict=True):
-                group.use(setting, change)
-            return
         is_own = type(self).__module__.partition(".")[0] == __package__
         if is_own and not name.startswith("_") and not hasattr(type(self), name):
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{nearest(name, self._names())}")
         object.__setattr__(self, name, value)
 
     def _names(self) -> list[str]:
-        groups = vars(self).get("_groups", ())
-        own = [name for name in dir(type(self)) if not name.startswith("_")]
-        return [*(groups[0].fields if groups else ()), *own]
+        return [name for name in dir(type(self)) if not name.startswith("_")]
 
     @property
     def param_groups(self) -> tuple[ParamGroup, ...]:
@@ -82,8 +110,7 @@ class ArrayOptimizer:
     def _flat_gradients(self, grads: Any) -> Sequence[Any]:
         """Return the gradients in the order of the parameters; raise ValueError if there are none."""
         flat = self._structure.leaves(grads, "grads")
-        if flat[0] is None and all(grad is None for grad in flat):
-            raise ValueError("every gradient is None, so nothing would be trained: was a `return` forgotten?")
+        refuse_nothing(flat)
         return flat
 
     # Schedules.

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._array_optimizer import ACCUMULATED, ArrayOptimizer
+from ._array_optimizer import ACCUMULATED, ArrayOptimizer, expose, refuse_nothing
+from ._common_options import GROUP_FIELDS
 from ._documentation import docstring_of
 from ._hyperparameters import positive
 from ._interrupts import all_or_nothing
@@ -97,6 +98,8 @@ class Optimizer(ArrayOptimizer):
     _rule: ClassVar[type[Rule]]
 
     def __init_subclass__(cls) -> None:
+        if "_rule" in vars(cls):
+            expose(cls, (*cls._rule.fields, *GROUP_FIELDS))
         if "_rule" in vars(cls) and cls.__doc__ is not None:
             cls.__doc__ = docstring_of(cls, cls._rule)
 
@@ -149,7 +152,9 @@ class Optimizer(ArrayOptimizer):
         with self._lock:
             if self._is_swapped or self._shares_files:
                 self._check_usable("step")
-            flat_grads = None if grads is ACCUMULATED else self._flat_gradients(grads)
+            flat_grads = None if grads is ACCUMULATED else self._structure.leaves(grads, "grads")
+            if flat_grads is not None and flat_grads[0] is None:
+                refuse_nothing(flat_grads)
             new_arrays = None if params is None else self._structure.leaves(params, "params")
             if grad_scale != 1.0:
                 grad_scale = positive("grad_scale", grad_scale)

@@ -12,12 +12,13 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from .. import _core
-from .._array_optimizer import ACCUMULATED, ArrayOptimizer
-from .._common_options import SAVED_OPTIONS
+from .._array_optimizer import ACCUMULATED, ArrayOptimizer, expose
+from .._common_options import GROUP_FIELDS, SAVED_OPTIONS
 from .._hyperparameters import positive
 from .._request import Request, requested
 from .._swapping import swapped
 from ..adam import Adam
+from ..rules import Rule
 from ._agreement import Agreement, description
 from ._arguments import check_rounding, facts_of, megabytes, private, reduced, rule_of, versions
 from ._collectives import Collectives
@@ -397,3 +398,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
         groups = "".join(f"\n  {i}: {group!r}" for i, group in enumerate(self.param_groups))
         shard = f"shard of {self._optimizer_class.__name__}({groups}\n)"
         return f"ZeroRedundancyOptimizer(rank {self._comm.rank} of {self._comm.size}, {shard})"
+
+
+for _rule in Rule.__subclasses__():
+    expose(ZeroRedundancyOptimizer, (*_rule.fields, *GROUP_FIELDS))
