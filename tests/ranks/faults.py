@@ -62,6 +62,24 @@ def faults_within_step(folder: Path) -> None:
     np.testing.assert_allclose(params["b"], 0.5)
 
 
+@together
+def schedules_that_part() -> None:
+    """Ranks whose schedules differ at the step to come do not take it, though those of the last one agreed."""
+    params = {"w": np.ones((40, 50)), "b": np.ones(7)}
+    good = {"w": np.ones((40, 50)), "b": np.ones(7)}
+    opt = ZeroRedundancyOptimizer(params, lr=lambda step: 0.5 if step == 0 or not IS_LAST else 0.25)
+    assert opt.step(good)
+    before = {path: p.copy() for path, p in params.items()}
+    if RANKS > 1:
+        with pytest.raises(ValueError, match=r"'lr': 0\.5.* on rank 0 and .*'lr': 0\.25"):
+            opt.step(good)
+        assert opt.step_count == 1
+        for path, p in params.items():
+            np.testing.assert_array_equal(p, before[path])
+    opt.param_groups[0]["lr"] = 0.5
+    assert opt.step(good)
+
+
 @alone
 def dies_within_step() -> None:
     """What cannot be undone ends all ranks, with the message of the first."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._array_optimizer import ACCUMULATED, ArrayOptimizer, expose
 from .._common_options import GROUP_FIELDS, SAVED_OPTIONS
+from .._group import as_dict
 from .._hyperparameters import positive
 from .._request import Request, requested
 from .._swapping import swapped
@@ -289,7 +290,7 @@ class ZeroRedundancyOptimizer(ArrayOptimizer):
             **{key: getattr(self._core, key) for key in SAVED_OPTIONS},
         }
         for i, group in enumerate(self.param_groups):
-            values = group.last_values()
+            values = as_dict(group.last_settings(self.step_count + 1))  # of the step to come, already evaluated
             facts[f"param_groups[{i}]"] = {**values, "bounds": self._described(i, values["bounds"])}
         missing = [whole.path for whole, grad in zip(self._wholes, flat_grads, strict=True) if grad is None]
         facts["what has None as gradient"] = missing
