@@ -89,6 +89,31 @@ def test_a_state_without_the_product_has_it_made_of_the_step_count() -> None:
     assert again.state_dict()["state"][0]["mu_product"] == product
 
 
+def test_a_state_without_the_product_meets_a_schedule() -> None:
+    opt = pyadam.NAdam(np.ones(3), betas=lambda _: (0.9, 0.999))
+    fixed = pyadam.NAdam(np.ones(3))
+    for _ in range(5):
+        opt.step(np.ones(3))
+        fixed.step(np.ones(3))
+    saved = opt.state_dict()
+    product = saved["state"][0].pop("mu_product")
+    again = pyadam.NAdam(np.ones(3), betas=lambda _: (0.9, 0.999))
+    again.load_state_dict(saved)
+    assert again.state_dict()["state"][0]["mu_product"] == product
+    assert product == fixed.state_dict()["state"][0]["mu_product"]
+
+
+def test_a_state_without_the_product_brings_its_hyperparameters() -> None:
+    opt = pyadam.NAdam(np.ones(3), betas=(0.8, 0.99))
+    for _ in range(5):
+        opt.step(np.ones(3))
+    saved = opt.state_dict()
+    product = saved["state"][0].pop("mu_product")
+    again = pyadam.NAdam(np.ones(3))
+    again.load_state_dict(saved)
+    assert again.state_dict()["state"][0]["mu_product"] == product
+
+
 @pytest.fixture
 def torch() -> Any:
     torch = pytest.importorskip("torch")

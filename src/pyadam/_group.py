@@ -188,11 +188,6 @@ class Group:
         """Whether the hyperparameter is a function of the step."""
         return any(scheduled == key for *_, scheduled in self._scheduled)
 
-    @property
-    def has_schedules(self) -> bool:
-        """Whether a hyperparameter is a function of the step."""
-        return bool(self._scheduled)
-
     # What a step needs.
 
     def plan(self, t: int, step: int, carried: tuple[float, ...] | None = None) -> tuple[Any, ...]:
@@ -204,18 +199,7 @@ class Group:
         Each is checked for its field alone.
         """
         if self._evaluated_at != step and self._scheduled:
-            state = (
-                self.__dict__
-            )  # past the `__setattr__` of a subclass, which is for users and would take as long again
-            state["_evaluated_at"] = None
-            for schedule, check, name, values, key in self._scheduled:
-                value = schedule(step)
-                try:
-                    values[key] = check(name, value)
-                except (TypeError, ValueError):
-                    check(f"{name}({step})", value)  # says more
-                    raise
-            state["_evaluated_at"] = step
+            self.evaluate(step)
         stages = self._stages
         if stages is None or not self._has_fixed_stages:
             stages = self.__dict__["_stages"] = self._stages_at(t)
@@ -225,9 +209,18 @@ class Group:
         return stages, self._scalars(t, carried), carried
 
     def evaluate(self, step: int) -> None:
-        """Use the values that schedules have at the 0-based `step` before a plan is asked for."""
-        self.forget_evaluated()
-        self.plan(1, step, self.keeping.initial_carried or None)
+        """Use the values that schedules have at the 0-based `step`."""
+        # Past the `__setattr__` of a subclass, which is for users and would take as long again.
+        state = self.__dict__
+        state["_evaluated_at"] = None
+        for schedule, check, name, values, key in self._scheduled:
+            value = schedule(step)
+            try:
+                values[key] = check(name, value)
+            except (TypeError, ValueError):
+                check(f"{name}({step})", value)  # says more
+                raise
+        state["_evaluated_at"] = step
 
     def forget_evaluated(self) -> None:
         """Forget the values of a step that was not taken: the last step's are found anew when they are asked for."""
@@ -255,8 +248,12 @@ class Group:
         step = max(step_count - 1, 0)
         if self._evaluated_at == step:
             return self._rule, self._common
+        return self.at_step(self._settings, step)
+
+    def at_step(self, settings: Settings, step: int) -> Settings:
+        """Return settings of this group with the values that its schedules have at the 0-based `step`."""
         values = {key: check(f"{name}({step})", schedule(step)) for schedule, check, name, _, key in self._scheduled}
-        return replaced(self._settings, values)
+        return replaced(settings, values)
 
     def schedule_state(self) -> dict[str, Any]:
         """Return the state of the schedules that have one, by hyperparameter."""

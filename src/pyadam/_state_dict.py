@@ -17,7 +17,8 @@ from ._param_group import ParamGroup
 
 # Keys of PyTorch's groups that say how PyTorch shall compute, or are its scheduler's own.
 _IGNORED = frozenset({"foreach", "fused", "capturable", "differentiable", "initial_lr"})
-_NO_HYPERPARAMETERS = {"params", "param_names", "schedule_state"} | _IGNORED
+# Keys of a group that are no hyperparameters.
+NO_HYPERPARAMETERS = frozenset({"params", "param_names", "schedule_state"})
 
 # What is kept beside the state that other libraries keep too.
 _OWN_STATE = frozenset({"master", "low_bits", "ema"})
@@ -91,7 +92,9 @@ def checked(
         for i, path, member in zip(group.members, group.paths, members, strict=True):
             indices.add(member)
             if member in given_state:
-                steps[i], carried[i], buffers[i] = _state(given_state[member], core.state(i), group, path, is_own)
+                steps[i], carried[i], buffers[i] = _state(
+                    given_state[member], core.state(i), group, options[-1][0], path, is_own
+                )
     unknown = set(given_state) - indices
     if unknown:
         raise ValueError(f"state_dict['state'] has entries of no parameter: {sorted(map(str, unknown))}")
@@ -112,7 +115,7 @@ def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> tuple[S
     """Return the group's settings with those of `given`, checked, and which these are. Schedules stay."""
     changes = {}
     for key in given:
-        if key in _NO_HYPERPARAMETERS:
+        if key in NO_HYPERPARAMETERS or key in _IGNORED:
             continue
         if key not in group.fields:
             raise ValueError(f"{where} has an unknown hyperparameter {key!r}")
@@ -123,7 +126,12 @@ def _options(group: ParamGroup, given: Mapping[str, Any], where: str) -> tuple[S
 
 
 def _state(
-    given: Mapping[str, Any], live: Mapping[str, NDArray[Any]], group: ParamGroup, path: str, is_own: bool
+    given: Mapping[str, Any],
+    live: Mapping[str, NDArray[Any]],
+    group: ParamGroup,
+    settings: Settings,
+    path: str,
+    is_own: bool,
 ) -> tuple[int, tuple[float, ...], dict[str, NDArray[Any]]]:
     if not isinstance(given, Mapping):
         raise TypeError(f"state of {path} must be a dict, found {type(given).__name__}")
@@ -149,15 +157,18 @@ def _state(
         order: Literal["C", "F"] = "C" if live[name].flags.c_contiguous else "F"
         buffers[name] = np.require(buffer, requirements=[order, "A"])
     step = _step(entries["step"], f"step of {path}")
-    return step, _carried(entries, group, step, path), buffers
+    return step, _carried(entries, group, settings, step, path), buffers
 
 
-def _carried(entries: Mapping[str, Any], group: ParamGroup, step: int, path: str) -> tuple[float, ...]:
-    """Return what the rule carries, as the state says, or as the present hyperparameters make it where it does not."""
-    rule = group.rule
-    if not all(name in entries for name in rule.carries):
-        return rule.carried_after(step) if rule.carries else ()
-    return tuple(number(f"{name} of {path}", np.asarray(entries[name])[()]) for name in rule.carries)
+def _carried(
+    entries: Mapping[str, Any], group: ParamGroup, settings: Settings, step: int, path: str
+) -> tuple[float, ...]:
+    """Return what the rule carries: as the state has it, or as the settings of its last step make it."""
+    names = settings[0].carries
+    if not all(name in entries for name in names):
+        rule, _ = group.at_step(settings, max(step - 1, 0))
+        return rule.carried_after(step)
+    return tuple(number(f"{name} of {path}", np.asarray(entries[name])[()]) for name in names)
 
 
 def _step(value: Any, name: str) -> int:

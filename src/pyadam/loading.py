@@ -10,9 +10,8 @@ from typing import Any
 from . import _array_files, checkpoint
 from ._common_options import GROUP_DEFAULTS, OPTIMIZER_FIELDS
 from ._group import merged
+from ._state_dict import NO_HYPERPARAMETERS
 from .optimizer import Optimizer
-
-_NO_OPTIONS = {"params", "param_names", "schedule_state"}  # of a group
 
 
 def load(path: str | os.PathLike[str], **overrides: Any) -> Optimizer:
@@ -102,7 +101,7 @@ def _rebuilt(file: checkpoint.Checkpoint, state_dir: str | None) -> Optimizer:
     others, params, state_dict = file.others(), file.params(), file.without_steps
     defaults = {**cls._rule.defaults, **GROUP_DEFAULTS}
     options = [
-        merged(defaults, {key: group[key] for key in group.keys() - _NO_OPTIONS}, cls.__name__)
+        merged(defaults, {key: group[key] for key in group.keys() - NO_HYPERPARAMETERS}, cls.__name__)
         for group in state_dict["param_groups"]
     ]
     optimizer = cls.__new__(cls)
