@@ -259,6 +259,19 @@ def test_a_subclass_may_have_options_of_its_own() -> None:
     torch.testing.assert_close(params[1].detach(), torch.full((3,), 0.9))
 
 
+def test_a_base_may_have_no_rule() -> None:
+    class Mixin(pyadam.torch.Optimizer):
+        """What some program has in common."""
+
+    class Own(pyadam.torch.SGD, Mixin):
+        pass
+
+    params = ones()
+    set_grads(params)
+    Own(params, lr=0.1).step()
+    torch.testing.assert_close(params[0].detach(), torch.full((3,), 0.9))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "error"),
     [

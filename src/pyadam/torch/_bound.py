@@ -48,7 +48,6 @@ class Bound:
         settings: Mapping[str, Any],
     ) -> None:
         self.members = members
-        self._options = options
         self._params = [member.p for member in members]
         self._has_parts = any(map(is_distributed, self._params))
         self._locals = [member.here for member in members]
@@ -59,6 +58,7 @@ class Bound:
         self._core.flush_denormals = settings["flush_denormals"]
         self._core.seed = settings["seed"]
         self._plans = tuple(group.plan for group in options)
+        self._carries = any(group.keeping.initial_carried for group in options)
         #: Of each group, what the binding depends on.
         self.made_for = [group.binding for group in options]
         # Other tensors whose memory the kernel knows.
@@ -136,7 +136,8 @@ class Bound:
     @property
     def carried(self) -> list[tuple[float, ...]]:
         """What the members' rules carry, in double precision."""
-        return [tuple(self._core.carried(i)) for i in range(len(self.members))]
+        members = range(len(self.members))
+        return [tuple(self._core.carried(i)) for i in members] if self._carries else [()] * len(members)
 
     @property
     def grad_norm(self) -> float | None:

@@ -111,9 +111,10 @@ class Optimizer(BindingOptimizer):
     _begins_at_once: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        cls._hyperparameters = frozenset({*cls._rule.fields, *GROUP_EXTRAS})
-        if "_rule" in vars(cls) and cls.__doc__ is not None:
-            cls.__doc__ = docstring_of(cls, cls._rule)
+        if "_rule" in vars(cls):
+            cls._hyperparameters = frozenset({*cls._rule.fields, *GROUP_EXTRAS})
+            if cls.__doc__ is not None:
+                cls.__doc__ = docstring_of(cls, cls._rule)
 
     def _construct(self, params: Any, options: Mapping[str, Any], extras: Mapping[str, Any]) -> None:
         of_groups = dict(GROUP_EXTRAS)

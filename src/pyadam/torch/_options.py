@@ -91,11 +91,11 @@ class GroupOptions(Group):
         self.may_change_inside = False
         self._kept: dict[Any, dict[str, torch.dtype]] = {}
 
-    def read(self, group: Mapping[str, Any]) -> bool:
-        """Take the group's values; raises TypeError or ValueError. Returns whether one of them is new."""
+    def read(self, group: Mapping[str, Any]) -> None:
+        """Take the group's values; raise TypeError or ValueError."""
         seen = tuple(map(group.__getitem__, self._keys))
         if not self.may_change_inside and all(map(is_, seen, self._seen)):
-            return False
+            return
         may_change_inside = False
         changes = {}
         for key, value, before in zip(self._keys, seen, self._seen, strict=True):
@@ -111,7 +111,6 @@ class GroupOptions(Group):
             self._use(settings)
         self.may_change_inside = may_change_inside
         self._seen = seen  # last, so that an interrupt before leaves it to be read again
-        return True
 
     def _checked_value(self, key: str, value: Any) -> Any:
         name = self.name_of(key)
