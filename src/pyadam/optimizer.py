@@ -153,6 +153,7 @@ class Optimizer(ArrayOptimizer):
             if self._is_swapped or self._shares_files:
                 self._check_usable("step")
             flat_grads = None if grads is ACCUMULATED else self._structure.leaves(grads, "grads")
+            # `_flat_gradients`, without a call where there is a first gradient, as there nearly always is.
             if flat_grads is not None and flat_grads[0] is None:
                 refuse_nothing(flat_grads)
             new_arrays = None if params is None else self._structure.leaves(params, "params")

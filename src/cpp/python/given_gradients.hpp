@@ -21,8 +21,7 @@ class GivenGradients {
   std::size_t parameters() const { return parameters_; }
   const std::vector<Gradient>& all() const { return gradients_; }
 
-  // The places of the parameters that have one, or None if that is all of them.
-  py::object places() const { return places_of(gradients_, parameters_); }
+  // The places of the parameters that have a gradient, or None if that is all of them.
   static py::object places_of(const std::vector<Gradient>& gradients, std::size_t parameters);
 
  private:

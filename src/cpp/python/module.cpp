@@ -210,8 +210,7 @@ PYBIND11_MODULE(_core, m) {  // NOLINT(misc-const-correctness): of the macro
 
   using pyadam::GivenGradients;
   py::class_<GivenGradients>(m, "GivenGradients")
-      .def(py::init<const py::list&, const py::list&>(), "addresses"_a, "dtypes"_a)
-      .def_property_readonly("places", &GivenGradients::places);
+      .def(py::init<const py::list&, const py::list&>(), "addresses"_a, "dtypes"_a);
 
   py::class_<TensorParameters> tensor_parameters(m, "TensorParameters");
   tensor_parameters.def(py::init<>())
